@@ -1,0 +1,1 @@
+"""The INDI client: the only place that knows INDI, and (in ``worker``) PyIndi."""

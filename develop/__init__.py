@@ -1,0 +1,1 @@
+"""A picture becomes one that people look at: stretch, colour, preview."""

@@ -1,0 +1,158 @@
+"""The one stream: every event of every room, stamped, as JSON lines and back.
+
+One line is one flat object: ``{"event": "frame_stored", "time": "2026-…Z", "run": "…", …fields}``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import types
+import typing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import acquire.events as acq
+import livestack.events as stk
+from firstlight.errors import FirstlightError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted:
+    """The session process is up. ``resumed`` says that an earlier run on this root left frames."""
+
+    version: str
+    root: str
+    pid: int
+    resumed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    """A line for the log; ``level`` is "info", "warning" or "error"."""
+
+    level: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MasterBuilt:
+    """A master is durable and will be used."""
+
+    kind: str
+    path: str
+    n_frames: int
+    exposure_s: float | None
+    filter: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackQueue:
+    """How many durable lights still wait for the stacker (not journaled)."""
+
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackSummary:
+    """One filter's stack as the night left it."""
+
+    filter: str
+    fits: str
+    preview: str
+    subs: int
+    exposure_s: float
+    fwhm_px: float
+    noise_adu: float
+    snr_gain: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MasterSummary:
+    """One master as the night left it."""
+
+    kind: str
+    path: str
+    n_frames: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """The last event of a night."""
+
+    outcome: str
+    subs_shot: int
+    subs_accepted: int
+    subs_rejected: int
+    stacks: tuple[StackSummary, ...]
+    masters: tuple[MasterSummary, ...]
+    colour_preview: str | None
+    seconds: float
+
+
+Event = acq.AcquireEvent | stk.LiveStackEvent | RunStarted | Log | MasterBuilt | StackQueue | Summary
+
+EPHEMERAL = (acq.CoolingProgress, acq.ExposureProgress, StackQueue)
+"""Events that are shown and not kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stamped:
+    """An event with the UTC time it was taken into the stream and the run it belongs to."""
+
+    time: datetime
+    run: str
+    event: Event
+
+
+def _name(cls: type) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls.__name__).lower()
+
+
+_TYPES: dict[str, type] = {_name(cls): cls for cls in typing.get_args(Event)}
+
+
+def encode(stamped: Stamped) -> str:
+    """One line of JSON, without the newline."""
+    time = stamped.time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    head = {"event": _name(type(stamped.event)), "time": time, "run": stamped.run}
+    return json.dumps(head | dataclasses.asdict(stamped.event), allow_nan=False, ensure_ascii=False)
+
+
+def decode(line: str | bytes) -> Stamped:
+    """Inverse of :func:`encode`.
+
+    Raises :class:`FirstlightError` for a line that is no event. Fields this version does not know are
+    passed over, so that an older screen can follow a newer night.
+    """
+    try:
+        data: dict[str, Any] = json.loads(line)
+        cls = _TYPES[data["event"]]
+        return Stamped(
+            time=datetime.fromisoformat(data["time"]), run=str(data["run"]), event=_build(cls, data)
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise FirstlightError(f"not an event of this program: {line[:120]!r} ({error})") from error
+
+
+def _build(cls: type, data: dict[str, Any]) -> Any:
+    hints = typing.get_type_hints(cls)
+    values = {
+        field.name: _value(hints[field.name], data[field.name])
+        for field in dataclasses.fields(cls)
+        if field.name in data
+    }
+    return cls(**values)
+
+
+def _value(hint: Any, value: Any) -> Any:
+    """Make lists tuples again, and objects the dataclasses they were."""
+    if typing.get_origin(hint) is tuple:
+        return tuple(_value(typing.get_args(hint)[0], item) for item in value)
+    if dataclasses.is_dataclass(hint) and isinstance(value, dict):
+        return _build(typing.cast(type, hint), value)
+    if typing.get_origin(hint) in {types.UnionType, typing.Union} or value is None:
+        return value
+    return float(value) if hint is float else value

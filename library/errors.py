@@ -1,0 +1,17 @@
+"""The library's errors; each says what happened, to which file, and what to do."""
+
+
+class LibraryError(Exception):
+    """Base of every error that a user can act on."""
+
+
+class NotAFitsFileError(LibraryError):
+    """A file that should be FITS is not, or is cut short."""
+
+
+class DiskFullError(LibraryError):
+    """The disk has no room for the frame; nothing half-written was left behind."""
+
+
+class LibraryBusyError(LibraryError):
+    """Another process holds what only one may hold."""

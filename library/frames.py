@@ -1,0 +1,82 @@
+"""What a frame is: its kind, what describes it, and its row in the catalogue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+
+class FrameKind(StrEnum):
+    """What was exposed; a master is the same kind with more than one frame in it."""
+
+    LIGHT = "light"
+    BIAS = "bias"
+    DARK = "dark"
+    FLAT = "flat"
+    FLAT_DARK = "flat_dark"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameMeta:
+    """What describes a frame, read from its header; ``None`` is "not known", never a default.
+
+    Sizes are of the stored array: ``width`` is NAXIS1, ``height`` is NAXIS2.
+    """
+
+    kind: FrameKind
+    width: int
+    height: int
+    camera: str = ""
+    exposure_s: float | None = None
+    sensor_temp_c: float | None = None
+    set_temp_c: float | None = None
+    gain: float | None = None
+    offset: float | None = None
+    binning: tuple[int, int] = (1, 1)
+    filter: str | None = None
+    bayer_pattern: str | None = None
+    read_mode: str | None = None
+    object_name: str | None = None
+    date_obs: datetime | None = None
+    frame_id: str | None = None
+    plan_id: str | None = None
+    step_id: str | None = None
+    n_combined: int = 1
+    """NCOMBINE: how many frames are in it; more than one makes it a master."""
+
+    egain_e_per_adu: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameRecord:
+    """One durable frame: a row of the catalogue and the file it stands for."""
+
+    id: int
+    path: Path
+    sha256: str
+    size_bytes: int
+    meta: FrameMeta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stamp:
+    """What the runner knows of a frame and INDI leaves out of its header.
+
+    ``None`` leaves the device's own value where there is one.
+    """
+
+    frame_id: str
+    kind: FrameKind
+    plan_id: str
+    step_id: str
+    exposure_s: float
+    camera: str
+    set_temp_c: float | None = None
+    sensor_temp_c: float | None = None
+    gain: float | None = None
+    offset: float | None = None
+    read_mode: str | None = None
+    filter: str | None = None
+    object_name: str | None = None

@@ -1,0 +1,1 @@
+"""Frames become one picture: calibrate, detect, align, resample, integrate."""

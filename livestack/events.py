@@ -1,0 +1,58 @@
+"""What the live stack says of each sub and each stack."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubAccepted:
+    """A sub is in the stack. Noise figures are background noise in ADU at the stack's scale."""
+
+    frame_id: str
+    filter: str | None
+    n_matches: int
+    rms_px: float
+    shift_px: float
+    rotation_deg: float
+    fwhm_px: float
+    background_adu: float
+    noise_adu: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubRejected:
+    """A sub is not in the stack; ``reason`` is a word to group by, ``detail`` says it in a sentence."""
+
+    frame_id: str
+    filter: str | None
+    reason: str
+    detail: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackUpdated:
+    """The stack of one filter has grown. ``sub_noise_adu`` is the median noise of one registered sub."""
+
+    filter: str | None
+    subs: int
+    exposure_s: float
+    fwhm_px: float
+    noise_adu: float
+    sub_noise_adu: float
+    snr_gain: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureUpdated:
+    """A new preview stands at ``path`` (PNG)."""
+
+    filter: str | None
+    path: str
+    width: int
+    height: int
+
+
+LiveStackEvent = SubAccepted | SubRejected | StackUpdated | PictureUpdated

@@ -1,0 +1,1 @@
+"""A simulated observatory: sky, sensor, and INDI drivers on the wire."""

@@ -1,0 +1,1 @@
+"""Tests of behaviour, through public doors."""
