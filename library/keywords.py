@@ -1,0 +1,153 @@
+"""From the field's many spellings to one :class:`FrameMeta`: read tolerantly, never guess."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+from library.cards import CardValue
+from library.frames import FrameKind, FrameMeta
+
+FRAME_ID, PLAN_ID, STEP_ID = "FRAMEID", "PLANID", "STEPID"
+"""Our own keywords: what the frame is, which plan asked for it, and as which of its steps."""
+
+EXPOSURE = ("EXPTIME", "EXPOSURE", "EXP_TIME")
+SENSOR_TEMP = ("CCD-TEMP", "CCDTEMP", "CCD_TEMP", "TEMPERAT", "CAMTEMP", "DET-TEMP")
+SET_TEMP = ("SET-TEMP", "SETTEMP", "CCD-SETT")
+GAIN = ("GAIN", "ISOSPEED", "ISO")
+"""SBFITSEXT has no gain; a DSLR's ISO is the same dial."""
+
+OFFSET = ("OFFSET", "BLKLEVEL", "BLACKLEV")
+BAYER = ("BAYERPAT", "COLORTYP")
+READ_MODE = ("READOUTM", "READMODE", "READ-MODE")
+N_COMBINED = ("NCOMBINE", "STACKCNT", "NCOMBINED")
+EGAIN = ("EGAIN", "E-GAIN")
+
+_KINDS = (
+    (re.compile(r"dark.*flat|flat.*dark"), FrameKind.FLAT_DARK),
+    (re.compile(r"flat"), FrameKind.FLAT),
+    (re.compile(r"dark"), FrameKind.DARK),
+    (re.compile(r"bias|zero|offset"), FrameKind.BIAS),
+)
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][+-]?\d+)?")
+_BAYER_PATTERNS = {"RGGB", "BGGR", "GBRG", "GRBG"}
+_ABSOLUTE_ZERO_C = -273.15
+_SURELY_KELVIN = 150.0
+
+
+def frame_meta(header: Mapping[str, CardValue], width: int, height: int, planes: int = 1) -> FrameMeta:
+    """What the header says of a frame of the given stored size; what it does not say is ``None``."""
+    x_binning, y_binning = _binning(header)
+    return FrameMeta(
+        kind=frame_kind(_text(header, "IMAGETYP", "FRAME", "OBSTYPE") or ""),
+        width=width,
+        height=height,
+        camera=_text(header, "INSTRUME", "CAMERA") or "",
+        exposure_s=_not_negative(_number(header, *EXPOSURE)),
+        sensor_temp_c=temperature_c(_number(header, *SENSOR_TEMP)),
+        set_temp_c=temperature_c(_number(header, *SET_TEMP)),
+        gain=_number(header, *GAIN),
+        offset=_number(header, *OFFSET),
+        binning=(x_binning, y_binning),
+        filter=_text(header, "FILTER", "FILT"),
+        bayer_pattern=bayer_pattern(header, height) if planes == 1 else None,
+        read_mode=_text(header, *READ_MODE),
+        object_name=_text(header, "OBJECT"),
+        date_obs=_date_obs(header),
+        frame_id=_text(header, FRAME_ID),
+        plan_id=_text(header, PLAN_ID),
+        step_id=_text(header, STEP_ID),
+        n_combined=max(1, int(_number(header, *N_COMBINED) or 1)),
+        egain_e_per_adu=_number(header, *EGAIN),
+    )
+
+
+def frame_kind(text: str) -> FrameKind:
+    """The kind that IMAGETYP or FRAME names, in any spelling; what is no calibration is a light."""
+    letters = re.sub(r"[^a-z]", "", text.lower())
+    return next((kind for pattern, kind in _KINDS if pattern.search(letters)), FrameKind.LIGHT)
+
+
+def temperature_c(value: float | None) -> float | None:
+    """Degrees Celsius; beyond 150 it is kelvin, and absolute zero means that there is no sensor."""
+    if value is None:
+        return None
+    celsius = value + _ABSOLUTE_ZERO_C if value > _SURELY_KELVIN else value
+    return None if celsius < _ABSOLUTE_ZERO_C + 1 or celsius > _SURELY_KELVIN else round(celsius, 6)
+
+
+def bayer_pattern(header: Mapping[str, CardValue], height: int) -> str | None:
+    """The Bayer pattern at row 0, column 0 as stored, the way Siril reads INDI's and others' files.
+
+    BAYERPAT names the pattern at the top left of the picture. Stored row 0 is the top unless
+    ROWORDER is BOTTOM-UP; then it is the bottom, and with an even height the pattern's two rows are
+    exchanged. Odd XBAYROFF and YBAYROFF shift it by a column and a row.
+    """
+    pattern = (_text(header, *BAYER) or "").upper()
+    if pattern not in _BAYER_PATTERNS:
+        return None
+    bottom_up = (_text(header, "ROWORDER") or "").upper() == "BOTTOM-UP"
+    shift_y = int(_number(header, "YBAYROFF") or 0) + (bottom_up and height % 2 == 0)
+    if int(_number(header, "XBAYROFF") or 0) % 2:
+        pattern = pattern[1] + pattern[0] + pattern[3] + pattern[2]
+    return pattern[2:] + pattern[:2] if shift_y % 2 else pattern
+
+
+def parse_date(text: str) -> datetime | None:
+    """An ISO 8601 date, with or without a zone (then UTC, as FITS has it), or the old DD/MM/YY."""
+    text = text.strip()
+    if old := re.fullmatch(r"(\d\d)/(\d\d)/(\d\d)(T.*)?", text):
+        text = f"19{old[3]}-{old[2]}-{old[1]}{old[4] or ''}"
+    try:
+        date = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    try:
+        return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
+    except OverflowError:
+        return None
+
+
+def night_of(moment: datetime) -> str:
+    """The date of the evening: local time minus 12 hours, so that a night keeps one date."""
+    return (moment.astimezone() - timedelta(hours=12)).date().isoformat()
+
+
+def _date_obs(header: Mapping[str, CardValue]) -> datetime | None:
+    date = _text(header, "DATE-OBS")
+    if date is None:
+        return None
+    time = _text(header, "TIME-OBS", "UT")
+    return parse_date(f"{date}T{time}" if time and "T" not in date else date)
+
+
+def _binning(header: Mapping[str, CardValue]) -> tuple[int, int]:
+    both = _text(header, "BINNING") or ""
+    if match := re.fullmatch(r"(\d+)\s*[xX*,]\s*(\d+)", both):
+        return int(match[1]), int(match[2])
+    x = int(_number(header, "XBINNING", "CCDXBIN", "BINNING") or 1)
+    return max(1, x), max(1, int(_number(header, "YBINNING", "CCDYBIN") or x))
+
+
+def _text(header: Mapping[str, CardValue], *keywords: str) -> str | None:
+    for keyword in keywords:
+        value = header.get(keyword)
+        if value is not None and not isinstance(value, bool) and (text := str(value).strip()):
+            return text
+    return None
+
+
+def _number(header: Mapping[str, CardValue], *keywords: str) -> float | None:
+    for keyword in keywords:
+        value = header.get(keyword)
+        if isinstance(value, str):
+            match = _NUMBER.match(value.strip())
+            value = float(match[0].upper().replace("D", "E")) if match else None
+        if isinstance(value, int | float) and not isinstance(value, bool) and value - value == 0:
+            return float(value)
+    return None
+
+
+def _not_negative(value: float | None) -> float | None:
+    return None if value is None or value < 0 else value

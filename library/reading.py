@@ -1,0 +1,162 @@
+"""Reading frames: one plain read of the file, pixels as the sensor gave them, faulty headers included."""
+
+from __future__ import annotations
+
+import gzip
+import warnings
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from library.cards import CardValue, HeaderError, HeaderUnit, padded, walk
+from library.errors import NotAFitsFileError
+from library.frames import FrameMeta
+from library.keywords import frame_meta
+
+Pixels = NDArray[Any]
+
+_DTYPES = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
+_REMEDY = "check that it is a FITS image and was copied whole"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """One image: ``pixels`` (H, W) or (H, W, 3), what describes it, and its header's values."""
+
+    pixels: Pixels
+    meta: FrameMeta
+    header: Mapping[str, CardValue]
+
+
+def read_frame(path: Path | str) -> Frame:
+    """Read the first image of a FITS file: plain, gzipped, or tile-compressed.
+
+    Rows come as stored, row 0 first. BZERO and BSCALE are applied: 8 bits give uint8, 16 bits give uint16
+    (BZERO = 32768) or int16, everything else float32. ``meta.bayer_pattern`` is the pattern at row 0,
+    column 0 as stored (see :func:`library.keywords.bayer_pattern`). Three planes give (H, W, 3).
+
+    Raises :class:`NotAFitsFileError` for a file that is missing, not FITS, cut short, or without an image.
+    """
+    with open_image(Path(path)) as (stream, unit):
+        pixels = _read_compressed(stream, unit) if unit.is_compressed_image else _read_plain(stream, unit)
+        return Frame(pixels=pixels, meta=meta_of(unit), header=unit.values)
+
+
+def read_meta(path: Path | str) -> FrameMeta:
+    """What the header of the first image says; pixels are not read. Raises as :func:`read_frame`."""
+    with open_image(Path(path)) as (_, unit):
+        return meta_of(unit)
+
+
+@contextmanager
+def open_image(path: Path) -> Iterator[tuple[BinaryIO, HeaderUnit]]:
+    """Open the file at the data of its first image; every way to fail is a :class:`NotAFitsFileError`."""
+    try:
+        with path.open("rb") as raw:
+            packed = raw.read(2) == b"\x1f\x8b"
+            raw.seek(0)
+            stream = cast("BinaryIO", gzip.GzipFile(fileobj=raw)) if packed else cast("BinaryIO", raw)
+            yield stream, find_image(stream)
+    except (HeaderError, EOFError, zlib.error, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise NotAFitsFileError(f"{path}: cannot be read as a FITS image: {reason}; {_REMEDY}") from error
+
+
+def find_image(stream: BinaryIO) -> HeaderUnit:
+    """Leave the stream at the data of its first image; raises :class:`HeaderError` if there is none."""
+    for unit in walk(stream):
+        if unit.is_image:
+            stream.seek(unit.data_start)
+            return unit
+    raise HeaderError("there is no image in it")
+
+
+def image_shape(unit: HeaderUnit) -> tuple[int, ...]:
+    """The stored array's shape, slowest axis first, tile compression seen through."""
+    prefix = "ZNAXIS" if unit.is_compressed_image else "NAXIS"
+    shape = tuple(unit.integer(f"{prefix}{i}") for i in range(unit.integer(prefix), 0, -1))
+    while len(shape) > 2 and shape[0] == 1:
+        shape = shape[1:]
+    if len(shape) != 2 and not (len(shape) == 3 and shape[0] == 3):
+        raise HeaderError(f"an image of {shape} is neither one plane nor three")
+    return shape
+
+
+def meta_of(unit: HeaderUnit) -> FrameMeta:
+    """What an image's header describes."""
+    shape = image_shape(unit)
+    return frame_meta(
+        unit.values, width=shape[-1], height=shape[-2], planes=shape[0] if len(shape) == 3 else 1
+    )
+
+
+def stored_dtype(unit: HeaderUnit) -> np.dtype[Any]:
+    """The big-endian type that BITPIX names."""
+    bitpix = unit.integer("BITPIX")
+    if bitpix not in _DTYPES:
+        raise HeaderError(f"BITPIX is {bitpix}")
+    return np.dtype(_DTYPES[bitpix])
+
+
+def decode(stored: Pixels, header: Mapping[str, CardValue]) -> Pixels:
+    """Big-endian stored values to physical ones in native order; ``stored`` is overwritten."""
+    zero, scale = _scaling(header, "BZERO", 0.0), _scaling(header, "BSCALE", 1.0)
+    native = stored.byteswap(inplace=True).view(stored.dtype.newbyteorder("="))
+    if stored.dtype == ">i2" and (zero, scale) == (32768.0, 1.0):
+        unsigned = native.view(np.uint16)
+        unsigned ^= 0x8000  # the same bits as adding 32768, in place
+        return unsigned
+    if stored.dtype.itemsize <= 2 and (zero, scale) == (0.0, 1.0):
+        return native
+    if (zero, scale) == (0.0, 1.0):
+        return native.astype(np.float32, copy=False)
+    return (native * scale + zero).astype(np.float32, copy=False)
+
+
+def _read_plain(stream: BinaryIO, unit: HeaderUnit) -> Pixels:
+    shape = image_shape(unit)
+    stored = np.empty(shape, stored_dtype(unit))
+    buffer = stored.reshape(-1).view(np.uint8).data
+    filled = 0
+    while filled < len(buffer):
+        count = stream.readinto(buffer[filled:])  # type: ignore[attr-defined]  # all binary files have it
+        if not count:
+            raise HeaderError(f"it is cut short: {filled} of {len(buffer)} bytes of pixels")
+        filled += count
+    return _planes_last(decode(stored, unit.values))
+
+
+def _read_compressed(stream: BinaryIO, unit: HeaderUnit) -> Pixels:
+    from astropy.io import fits
+
+    stream.seek(unit.start)
+    raw = stream.read(unit.data_start - unit.start + padded(unit.data_size))
+    if len(raw) < unit.data_start - unit.start + unit.data_size:
+        raise HeaderError(f"it is cut short: {len(raw)} bytes of a compressed image")
+    empty_primary = fits.PrimaryHDU().header.tostring().encode("ascii")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # faulty cards of others are no news to our user
+        try:
+            with fits.open(BytesIO(empty_primary + raw.ljust(padded(len(raw)), b"\0"))) as hdus:
+                pixels = np.asarray(hdus[1].data)
+        except (ValueError, TypeError, KeyError, IndexError, RuntimeError) as error:
+            raise HeaderError(f"its compressed image is damaged ({error})") from error
+    if pixels.dtype.itemsize > 2 or pixels.dtype.kind == "f":
+        pixels = pixels.astype(np.float32, copy=False)
+    return _planes_last(pixels.reshape(image_shape(unit)))
+
+
+def _planes_last(pixels: Pixels) -> Pixels:
+    return pixels if pixels.ndim == 2 else np.ascontiguousarray(np.moveaxis(pixels, 0, -1))
+
+
+def _scaling(header: Mapping[str, CardValue], keyword: str, default: float) -> float:
+    value = header.get(keyword)
+    return float(value) if isinstance(value, int | float) else default

@@ -1,0 +1,107 @@
+"""Writing so that a file is whole or not there at all, whatever happens to power, process or disk."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from library.cards import Card, format_card, format_header, padded
+from library.errors import DiskFullError
+
+Buffer = bytes | memoryview
+
+PART_MARK = ".part-"
+"""Temporary files are named ``.<name>.part-<random>``; whoever finds one after a crash may remove it."""
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def write_durably(path: Path, buffers: Sequence[Buffer]) -> None:
+    """Write the buffers one after another as ``path``, replacing what was there, and make them durable.
+
+    A temporary file in the same folder is written, fsynced and renamed, then the folder is fsynced: when
+    this returns, the file survives a power cut; before, the old file (or none) does. Missing folders are
+    made.
+
+    Raises :class:`DiskFullError` if there is no room; the temporary file is removed on any failure.
+    """
+    size = sum(len(buffer) for buffer in buffers)
+    try:
+        make_folder(path.parent)
+        part = path.with_name(f".{path.name}{PART_MARK}{secrets.token_hex(4)}")
+        try:
+            _write_and_sync(part, buffers)
+            part.rename(path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+        sync_folder(path.parent)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        raise DiskFullError(
+            f"{path.parent}: no room for {path.name} ({size / 1e6:.1f} MB): {os.strerror(error.errno)}; "
+            "free some space or choose another --root"
+        ) from error
+
+
+def write_image(path: Path, pixels: NDArray[Any], cards: Iterable[Card]) -> None:
+    """Write an image durably (see :func:`encode_image` and :func:`write_durably`)."""
+    write_durably(path, encode_image(pixels, cards))
+
+
+def encode_image(pixels: NDArray[Any], cards: Iterable[Card]) -> list[Buffer]:
+    """A FITS file as buffers, from (H, W) or (H, W, 3) pixels: uint16 stays 16 bits, all else is float32.
+
+    ``cards`` are (keyword, value, comment) and follow the structural ones, which are written here.
+    """
+    planes = pixels if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
+    if planes.ndim not in {2, 3} or planes.size == 0:
+        raise ValueError(f"an image of shape {pixels.shape} cannot be written")
+    unsigned = planes.dtype == np.uint16
+    stored = (planes ^ np.uint16(0x8000)).astype(">u2") if unsigned else planes.astype(">f4", order="C")
+    structure: list[Card] = [
+        ("SIMPLE", True, "conforms to FITS standard"),
+        ("BITPIX", 16 if unsigned else -32, "array data type"),
+        ("NAXIS", planes.ndim, "number of array dimensions"),
+        *((f"NAXIS{i + 1}", n, "") for i, n in enumerate(reversed(planes.shape))),
+    ]
+    if unsigned:
+        structure += [("BSCALE", 1, ""), ("BZERO", 32768, "unsigned 16-bit integers")]
+    header = format_header(format_card(*card) for card in [*structure, *cards])
+    data = np.ascontiguousarray(stored).reshape(-1).view(np.uint8).data
+    return [header, data, bytes(padded(len(data)) - len(data))]
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and its missing parents, each durable before what goes into it."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the folder's entries durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write_and_sync(part: Path, buffers: Sequence[Buffer]) -> None:
+    with part.open("xb", buffering=0) as file:
+        for buffer in buffers:
+            rest = memoryview(buffer)
+            while rest:
+                rest = rest[file.write(rest) or 0 :]
+        os.fsync(file.fileno())
