@@ -6,7 +6,7 @@ subclass ``DeviceLostError`` when the connection went away).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -104,3 +104,5 @@ class Observatory:
     camera: Camera
     wheel: FilterWheel | None = None
     mount: Mount | None = None
+    restore: Callable[[], Awaitable[None]] | None = None
+    """Returns once every device that went away is back, however long; ``None``: lost is lost."""

@@ -125,6 +125,23 @@ class FrameStored:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoreWaiting:
+    """A frame is in hand and cannot be made durable (a full disk); the runner keeps it and tries again."""
+
+    step_id: str
+    reason: str
+    retry_in_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepGivenUp:
+    """A step failed as often as the plan allows; the plan goes on without it."""
+
+    step_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionLost:
     """The INDI server or a device went away; the runner waits for it."""
 
@@ -169,6 +186,8 @@ AcquireEvent = (
     | ExposureProgress
     | ExposureFailed
     | FrameStored
+    | StoreWaiting
+    | StepGivenUp
     | ConnectionLost
     | ConnectionRestored
     | PlanPaused

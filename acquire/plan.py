@@ -1,0 +1,191 @@
+"""A plan is a frozen value that iterates into exposures.
+
+Every value is checked and made canonical when it is built, in Python or from a file alike; what is
+wrong with it is a :class:`PlanError` that names the key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Set
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from itertools import chain, zip_longest
+from typing import Any
+
+from acquire.coordinates import parse_dec_deg, parse_ra_deg
+from acquire.errors import PlanError
+from acquire.events import SequenceLine
+from acquire.settings import Checked, number, one_of, optional, parsed, setting, text, whole
+from library.frames import FrameKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Equipment(Checked):
+    """Names of devices as the server has them; ``None`` takes the only one of its kind."""
+
+    camera: str | None = setting(optional(text()), None)
+    filter_wheel: str | None = setting(optional(text()), None)
+    mount: str | None = setting(optional(text()), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraSettings(Checked):
+    """How every frame is shot; ``None`` leaves the camera's present setting alone."""
+
+    gain: float | None = setting(optional(number(at_least=0)), None)
+    offset: float | None = setting(optional(number(at_least=0)), None)
+    binning: int = setting(whole(1, 16), 1)
+    temperature_c: float | None = setting(optional(number(at_least=-100, at_most=50)), None)
+    temperature_tolerance_c: float = setting(number(at_least=0.05, at_most=10), 0.5)
+    cooling_timeout_s: float = setting(number(at_least=1), 1800.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target(Checked):
+    """Where to point: ICRS degrees, or text such as ``"02h20m"``."""
+
+    name: str = setting(text())
+    ra_deg: float = setting(parsed(parse_ra_deg, 'degrees, or hours as "02h20m" or "02:20:00"'), key="ra")
+    dec_deg: float = setting(parsed(parse_dec_deg, 'degrees, "+57d08m" or "57:08:00"'), key="dec")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lights(Checked):
+    """So many subs of one exposure through one filter."""
+
+    filter: str | None = setting(optional(text()), None)
+    exposure_s: float = setting(number(at_least=0.000_01, at_most=36_000))
+    count: int = setting(whole(1, 100_000))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration(Checked):
+    """How many of each: darks for every exposure of the lights, flats for every filter of theirs."""
+
+    when: str = setting(one_of("before", "after"), "before")
+    bias: int = setting(whole(0, 10_000), 0)
+    dark: int = setting(whole(0, 10_000), 0)
+    flat: int = setting(whole(0, 10_000), 0)
+    flat_dark: int = setting(whole(0, 10_000), 0)
+    flat_exposure_s: float | None = setting(optional(number(at_least=0.000_01, at_most=3600)), None)
+
+    def check(self) -> None:
+        """Flats need to know how long."""
+        if (self.flat or self.flat_dark) and self.flat_exposure_s is None:
+            raise PlanError("flat_exposure_s: is missing; flats and flat_darks need it (seconds)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options(Checked):
+    """How the plan is gone through."""
+
+    order: str = setting(one_of("interleave", "by_filter"), "interleave")
+    retries: int = setting(whole(0, 100), 3)
+    settle_s: float = setting(number(at_least=0, at_most=600), 2.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExposureStep:
+    """One frame to be made. The id is the same in every run of the same plan."""
+
+    step_id: str
+    kind: FrameKind
+    filter: str | None
+    exposure_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan(Checked):
+    """A night's work."""
+
+    name: str = setting(text())
+    lights: tuple[Lights, ...] = ()
+    equipment: Equipment = Equipment()
+    camera: CameraSettings = CameraSettings()
+    target: Target | None = None
+    calibration: Calibration = Calibration()
+    options: Options = Options()
+
+    def check(self) -> None:
+        """A plan must have something to shoot, and darks and flats need lights to be made for."""
+        made = self.calibration
+        if not self.lights and (made.dark or made.flat or made.flat_dark):
+            raise PlanError(
+                "lights: are missing; darks and flats are made for the lights' exposures and filters"
+            )
+        if not self.lights and not made.bias:
+            raise PlanError("lights: are missing; the plan has nothing to shoot (add a [[lights]] section)")
+
+    @cached_property
+    def plan_id(self) -> str:
+        """Twelve hexadecimal digits: equal content, equal id."""
+        content = json.dumps(asdict(self), sort_keys=True, ensure_ascii=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:12]
+
+    @property
+    def needs_wheel(self) -> bool:
+        """Whether a filter is named anywhere."""
+        return any(lights.filter for lights in self.lights)
+
+    def steps(self) -> Iterator[ExposureStep]:
+        """Give every frame in the order in which it is shot."""
+        lights, calibration = self._lights(), self._calibration()
+        shots = (
+            chain(calibration, lights) if self.calibration.when == "before" else chain(lights, calibration)
+        )
+        numbers: Counter[str] = Counter()
+        for kind, filter_name, exposure_s in shots:
+            words = [kind.value, _word(filter_name), f"{exposure_s:g}s" if exposure_s else ""]
+            stem = "-".join(filter(None, words))
+            numbers[stem] += 1
+            yield ExposureStep(
+                step_id=f"{stem}-{numbers[stem]:03d}", kind=kind, filter=filter_name, exposure_s=exposure_s
+            )
+
+    def lines(self, done: Set[str] = frozenset()) -> tuple[SequenceLine, ...]:
+        """Sum the steps up by kind, filter and exposure; ``done`` holds ids of durable steps."""
+        wanted: Counter[tuple[FrameKind, str | None, float]] = Counter()
+        had: Counter[tuple[FrameKind, str | None, float]] = Counter()
+        for step in self.steps():
+            line = (step.kind, step.filter, step.exposure_s)
+            wanted[line] += 1
+            had[line] += step.step_id in done
+        return tuple(
+            SequenceLine(
+                kind=kind.value, filter=name, exposure_s=seconds, wanted=count, done=had[kind, name, seconds]
+            )
+            for (kind, name, seconds), count in wanted.items()
+        )
+
+    def _lights(self) -> Iterator[_Shot]:
+        lines = [[(FrameKind.LIGHT, line.filter, line.exposure_s)] * line.count for line in self.lights]
+        if self.options.order == "by_filter":
+            yield from chain.from_iterable(lines)
+        else:
+            yield from (shot for turn in zip_longest(*lines) for shot in turn if shot is not None)
+
+    def _calibration(self) -> Iterator[_Shot]:
+        made = self.calibration
+        yield from [(FrameKind.BIAS, None, 0.0)] * made.bias
+        for exposure_s in dict.fromkeys(line.exposure_s for line in self.lights):
+            yield from [(FrameKind.DARK, None, exposure_s)] * made.dark
+        if made.flat_exposure_s is not None:
+            yield from [(FrameKind.FLAT_DARK, None, made.flat_exposure_s)] * made.flat_dark
+            for filter_name in dict.fromkeys(line.filter for line in self.lights):
+                yield from [(FrameKind.FLAT, filter_name, made.flat_exposure_s)] * made.flat
+
+
+_Shot = tuple[FrameKind, str | None, float]
+
+
+def _word(filter_name: str | None) -> str:
+    return re.sub(r"[^A-Za-z0-9_+]+", "_", filter_name or "")
+
+
+def plan_to_dict(plan: Plan) -> dict[str, Any]:
+    """Give the plan as the tables of its file; inverse of :func:`acquire.plan_file.plan_from_dict`."""
+    return plan.to_dict() | {"lights": [line.to_dict() for line in plan.lights]}
