@@ -1,0 +1,54 @@
+"""Where a frame and a master lie in the library; whatever a device says becomes a safe name first."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from datetime import datetime
+from pathlib import PurePosixPath
+
+from library.frames import FrameKind, FrameMeta
+from library.keywords import night_of
+
+_LONGEST = 48
+
+
+def safe_name(text: str, *, fallback: str = "unnamed") -> str:
+    """Letters, digits, ``+``, ``-`` and inner dots; anything else becomes one underscore."""
+    plain = unicodedata.normalize("NFKD", text)
+    plain = "".join(c for c in plain if not unicodedata.combining(c))
+    plain = re.sub(r"[^A-Za-z0-9.+-]+", "_", plain)[:_LONGEST].strip("._")
+    return plain or fallback
+
+
+def frame_path(meta: FrameMeta, frame_id: str, now: datetime) -> PurePosixPath:
+    """``frames/<night>/<object or kind>/<kind>_<filter>_<exposure>_<step>_<frame id>.fits``."""
+    night = night_of(meta.date_obs or now)
+    is_light = meta.kind is FrameKind.LIGHT
+    folder = safe_name(meta.object_name, fallback="light") if is_light and meta.object_name else meta.kind
+    filter_name = meta.filter if meta.kind in {FrameKind.LIGHT, FrameKind.FLAT} else None
+    exposure = None if meta.exposure_s is None else f"{meta.exposure_s:g}s"
+    parts = [meta.kind, filter_name, exposure, meta.step_id, frame_id]
+    name = "_".join(safe_name(part) for part in parts if part)
+    return PurePosixPath("frames", night, folder, f"{name}.fits")
+
+
+def master_path(meta: FrameMeta) -> PurePosixPath:
+    """``masters/<camera>/DARK_120s_G120_O30_T-10C_bin1.fits``, for tools that read a path.
+
+    What is not known is left out. Flats have their filter where darks have their exposure.
+    """
+    parts = [meta.kind.replace("_", "").upper()]
+    if meta.kind in {FrameKind.DARK, FrameKind.FLAT_DARK} and meta.exposure_s is not None:
+        parts.append(f"{meta.exposure_s:g}s")
+    if meta.kind is FrameKind.FLAT:
+        parts.append(safe_name(meta.filter or "nofilter"))
+    if meta.gain is not None:
+        parts.append(f"G{meta.gain:g}")
+    if meta.offset is not None:
+        parts.append(f"O{meta.offset:g}")
+    if meta.kind is not FrameKind.FLAT and meta.sensor_temp_c is not None:
+        parts.append(f"T{round(meta.sensor_temp_c):d}C")
+    x, y = meta.binning
+    parts.append(f"bin{x}" if x == y else f"bin{x}x{y}")
+    return PurePosixPath("masters", safe_name(meta.camera, fallback="camera"), f"{'_'.join(parts)}.fits")

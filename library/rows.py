@@ -1,0 +1,50 @@
+"""Between :class:`FrameRecord` and a row of the catalogue."""
+
+from __future__ import annotations
+
+import dataclasses
+import sqlite3
+from datetime import datetime
+from pathlib import Path
+
+from library.frames import FrameKind, FrameMeta, FrameRecord
+
+SqlValue = str | int | float | None
+
+_AS_THEY_ARE = tuple(
+    field.name for field in dataclasses.fields(FrameMeta) if field.name not in {"kind", "binning", "date_obs"}
+)
+
+
+def to_row(
+    path: str, sha256: str, size_bytes: int, meta: FrameMeta, *, is_master: bool
+) -> dict[str, SqlValue]:
+    """The columns of a frame, but for its id."""
+    return {
+        "path": path,
+        "sha256": sha256,
+        "size_bytes": size_bytes,
+        "is_master": is_master,
+        "kind": meta.kind.value,
+        "x_binning": meta.binning[0],
+        "y_binning": meta.binning[1],
+        "date_obs": meta.date_obs.isoformat() if meta.date_obs else None,
+        **{name: getattr(meta, name) for name in _AS_THEY_ARE},
+    }
+
+
+def to_record(row: sqlite3.Row, root: Path) -> FrameRecord:
+    """Inverse of :func:`to_row`; ``root`` is the library's folder."""
+    meta = FrameMeta(
+        kind=FrameKind(row["kind"]),
+        binning=(row["x_binning"], row["y_binning"]),
+        date_obs=datetime.fromisoformat(row["date_obs"]) if row["date_obs"] else None,
+        **{name: row[name] for name in _AS_THEY_ARE},
+    )
+    return FrameRecord(
+        id=row["id"],
+        path=root / row["path"],
+        sha256=row["sha256"],
+        size_bytes=row["size_bytes"],
+        meta=meta,
+    )

@@ -1,0 +1,71 @@
+"""The catalogue's tables, as numbered migrations; each shares a transaction with its record."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from library.errors import LibraryError
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """
+        CREATE TABLE frame (
+            id INTEGER PRIMARY KEY,
+            path TEXT NOT NULL UNIQUE,      -- relative to the library's folder
+            sha256 TEXT NOT NULL,
+            size_bytes INTEGER NOT NULL,
+            is_master INTEGER NOT NULL,
+            kind TEXT NOT NULL,
+            width INTEGER NOT NULL,
+            height INTEGER NOT NULL,
+            camera TEXT NOT NULL,
+            exposure_s REAL,
+            sensor_temp_c REAL,
+            set_temp_c REAL,
+            gain REAL,
+            "offset" REAL,
+            x_binning INTEGER NOT NULL,
+            y_binning INTEGER NOT NULL,
+            filter TEXT,
+            bayer_pattern TEXT,
+            read_mode TEXT,
+            object_name TEXT,
+            date_obs TEXT,                  -- ISO 8601, UTC
+            frame_id TEXT UNIQUE,
+            plan_id TEXT,
+            step_id TEXT,
+            n_combined INTEGER NOT NULL,
+            egain_e_per_adu REAL
+        ) STRICT
+        """,
+        "CREATE INDEX frame_by_plan ON frame (plan_id, step_id)",
+        "CREATE INDEX frame_by_key ON frame (is_master, kind, camera, gain, exposure_s)",
+    ),
+)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the catalogue to the newest version; safe to be called by two processes at once.
+
+    Raises :class:`LibraryError` if a newer program has written it.
+    """
+    for number, statements in enumerate(MIGRATIONS, start=1):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if _version(connection) < number:
+                for statement in statements:
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {number}")
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+    if _version(connection) > len(MIGRATIONS):
+        raise LibraryError(
+            f"the catalogue has version {_version(connection)}, this program knows {len(MIGRATIONS)}; "
+            "use the newer program, or move catalogue.sqlite away: it is rebuilt from the frames"
+        )
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
