@@ -23,10 +23,18 @@ TOOLS = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip a test whose tool or data is not here, with the reason named."""
+    """Skip a test whose tool or data is not here, with the reason named.
+
+    With ``FIRSTLIGHT_REQUIRE_TOOLS`` set, as in CI, a missing tool is an error instead.
+    """
+    missing = {marker: tool for marker, tool in TOOLS.items() if shutil.which(tool[0]) is None}
+    if missing and os.environ.get("FIRSTLIGHT_REQUIRE_TOOLS"):
+        raise pytest.UsageError(
+            f"missing, and required here: {', '.join(pkg for _, pkg in missing.values())}"
+        )
     for item in items:
-        for marker, (command, package) in TOOLS.items():
-            if item.get_closest_marker(marker) and shutil.which(command) is None:
+        for marker, (command, package) in missing.items():
+            if item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=f"needs {command} ({package})"))
         if item.get_closest_marker("realdata") and not REALDATA.is_dir():
             item.add_marker(pytest.mark.skip(reason=f"needs the real frames in {REALDATA}"))

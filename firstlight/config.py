@@ -1,0 +1,60 @@
+"""Where things are by default: the root folder, the server, the night that was started last."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+from firstlight.errors import FirstlightError
+
+DEFAULT_INDI = "127.0.0.1:7624"
+
+
+def default_root() -> Path:
+    """``$FIRSTLIGHT_ROOT``, or ``~/firstlight``."""
+    return Path(os.environ.get("FIRSTLIGHT_ROOT") or Path.home() / "firstlight")
+
+
+def new_demo_root(now: datetime) -> Path:
+    """A folder of its own for each demo, below the present one."""
+    return Path("firstlight-demo") / f"{now:%Y-%m-%d-%H%M%S}"
+
+
+def _last_root_file() -> Path:
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "firstlight" / "last-root"
+
+
+def remember_root(root: Path) -> None:
+    """Note the root of the night just started, so that ``firstlight attach`` finds it."""
+    file = _last_root_file()
+    with suppress(OSError):  # a home that cannot be written costs the convenience, no more
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"{root.resolve()}\n")
+
+
+def last_root() -> Path:
+    """The root of the night that was started last, or the default one."""
+    with suppress(OSError):
+        if text := _last_root_file().read_text().strip():
+            return Path(text)
+    return default_root()
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Split "HOST:PORT" (the port defaults to INDI's 7624; IPv6 in brackets).
+
+    Raises
+    ------
+    FirstlightError
+        when it is neither.
+    """
+    host, colon, port = text.rpartition(":") if not text.endswith("]") else (text, "", "")
+    if not colon:
+        host, port = text, "7624"
+    host = host.strip("[]")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise FirstlightError(f"--indi {text!r} is not HOST:PORT, as in {DEFAULT_INDI}")
+    return host, int(port)

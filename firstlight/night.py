@@ -1,0 +1,181 @@
+"""One night: the runner's frames become durable, find their masters, and go to the stack."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+
+from library.masters import build_masters
+from library.matching import match
+from library.store import Library
+
+from acquire.clock import RealClock
+from acquire.devices import Observatory
+from acquire.plan import Plan
+from acquire.runner import Runner
+from firstlight.events import Log, MasterBuilt, MasterSummary, Summary
+from firstlight.stacker import Job
+from firstlight.stacker_link import Stacked, StackerLink
+from firstlight.stream import EventStream
+from library.errors import LibraryError
+from library.frames import FrameKind, FrameRecord, Stamp
+from livestack.events import SubAccepted
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    frame_id: str
+    path: Path
+
+
+class Night:
+    """Shoots one plan into one library and stacks what it shot; all of it on one event loop.
+
+    Acquisition waits for the disk and for nothing else: lights go to the stack through a queue, and what
+    goes wrong there is told and left behind.
+    """
+
+    def __init__(self, *, plan: Plan, library: Library, stream: EventStream, stacker: StackerLink) -> None:
+        self._plan, self._library, self._stream, self._stacker = plan, library, stream, stacker
+        self._lights: asyncio.Queue[FrameRecord] = asyncio.Queue()
+        self._masters: dict[Path, MasterSummary] = {}
+        self._masters_stale = True
+        self._room_checked = False
+        self._runner: Runner | None = None
+        self._started = time.monotonic()
+
+    def command(self, word: str) -> None:
+        """Obey "pause", "resume" or "stop"."""
+        if self._runner is not None:
+            {"pause": self._runner.pause, "resume": self._runner.resume, "stop": self._runner.stop}[word]()
+
+    async def run(self, observatory: Observatory) -> Summary:
+        """Shoot what is missing, stack everything, and sum it up; the summary is the stream's last event."""
+        plan_id = self._plan.plan_id
+        done = await asyncio.to_thread(self._library.done_steps, plan_id)
+        for record in await self._shot():
+            self._lights.put_nowait(record)
+        self._runner = Runner(
+            self._plan, observatory, self._store, self._stream.emit, RealClock(), done_steps=done
+        )
+        helpers = [asyncio.create_task(self._stacker.run()), asyncio.create_task(self._feed())]
+        try:
+            outcome = await self._runner.run()
+            await self._lights.join()
+            await self._stacker.drained()
+            await self._restack_if_masters_changed()
+            stacked = await self._stacker.finish()
+        finally:
+            for task in helpers:
+                task.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+        summary = await self._summary(outcome, stacked)
+        self._stream.emit(summary)
+        return summary
+
+    async def _shot(self) -> list[FrameRecord]:
+        return await asyncio.to_thread(self._library.find, kind=FrameKind.LIGHT, plan_id=self._plan.plan_id)
+
+    async def _store(self, fits: bytes, stamp: Stamp) -> _Stored:
+        record = await asyncio.to_thread(self._library.add, fits, stamp)
+        if stamp.kind is FrameKind.LIGHT:
+            self._lights.put_nowait(record)
+        else:
+            self._masters_stale = True
+        self._check_room(len(fits))
+        return _Stored(frame_id=stamp.frame_id, path=record.path)
+
+    def _check_room(self, frame_bytes: int) -> None:
+        """Say once, at the first frame, when the disk will not hold the plan."""
+        if self._room_checked:
+            return
+        self._room_checked = True
+        needed = frame_bytes * sum(line.wanted - line.done for line in self._plan.lines())
+        free = shutil.disk_usage(self._stream.path).free
+        if free < needed:
+            room = f"{free / 1e9:.1f} GB free and the plan may need {needed / 1e9:.1f} GB"
+            self._warn(f"the disk has {room}: make room")
+
+    def _warn(self, message: str, level: str = "warning") -> None:
+        self._stream.emit(Log(level=level, message=message))
+
+    # -- from the library to the stack -----------------------------------------------------------------
+
+    async def _feed(self) -> None:
+        """Give every durable light to the stack, with the masters that fit it."""
+        while True:
+            record = await self._lights.get()
+            try:
+                await self._build_masters()
+                self._stacker.add(await self._job(record))
+            except LibraryError as error:
+                self._warn(f"{record.path.name} was not stacked: {error}", level="error")
+            except Exception as error:  # noqa: BLE001 - a fault of ours here must not end the night
+                traceback.print_exc()
+                self._warn(f"{record.path.name} was not stacked: {error!r}; see session.log", level="error")
+            finally:
+                self._lights.task_done()
+
+    async def _build_masters(self) -> None:
+        """Build what new calibration frames allow."""
+        if not self._masters_stale:
+            return
+        self._masters_stale = False
+        for master in await asyncio.to_thread(build_masters, self._library, plan_id=self._plan.plan_id):
+            self._note(master)
+            meta = master.meta
+            self._stream.emit(
+                MasterBuilt(
+                    kind=meta.kind.value,
+                    path=str(master.path),
+                    n_frames=meta.n_combined,
+                    exposure_s=meta.exposure_s,
+                    filter=meta.filter,
+                )
+            )
+
+    def _note(self, master: FrameRecord) -> None:
+        self._masters[master.path] = MasterSummary(
+            kind=master.meta.kind.value, path=str(master.path), n_frames=master.meta.n_combined
+        )
+
+    async def _job(self, record: FrameRecord) -> Job:
+        """Find the light's masters."""
+        found = await asyncio.to_thread(match, self._library, record.meta)
+        paths: dict[str, str | None] = {}
+        for kind, choice in (("dark", found.dark), ("bias", found.bias), ("flat", found.flat)):
+            paths[kind] = None if choice.record is None else str(choice.record.path)
+            if choice.record is not None:
+                self._note(choice.record)
+        assert record.meta.frame_id is not None
+        return Job(frame_id=record.meta.frame_id, path=str(record.path), **paths)
+
+    async def _restack_if_masters_changed(self) -> None:
+        """Calibration frames shot after the lights give the whole stack its masters."""
+        await self._build_masters()
+        jobs = [await self._job(record) for record in await self._shot()]
+        if any(self._stacker.calibrated_as(job.frame_id) != job for job in jobs):
+            self._warn("there are better masters now: stacking again", level="info")
+            await self._stacker.restack(jobs)
+
+    async def _summary(self, outcome: str, stacked: Stacked) -> Summary:
+        shot = {record.meta.frame_id for record in await self._shot()}
+        accepted = sum(
+            isinstance(verdict, SubAccepted)
+            for frame_id, verdict in self._stacker.verdicts.items()
+            if frame_id in shot
+        )
+        return Summary(
+            outcome=outcome,
+            subs_shot=len(shot),
+            subs_accepted=accepted,
+            subs_rejected=len(shot) - accepted,
+            stacks=stacked.stacks,
+            masters=tuple(self._masters[path] for path in sorted(self._masters)),
+            colour_preview=stacked.colour,
+            seconds=round(time.monotonic() - self._started, 3),
+        )

@@ -1,0 +1,106 @@
+"""The session's process: ``python -m firstlight.session SPEC FD``, started by :mod:`firstlight.launch`.
+
+It leaves its parent at once, says on FD how it went, and lives until its plan is shot and stacked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+
+from acquire.indi.observatory import connect
+from library.store import Library
+
+from acquire.errors import AcquireError
+from acquire.plan_file import read_plan
+from firstlight import __version__
+from firstlight.config import DEFAULT_INDI, parse_address
+from firstlight.embedded import embedded_observatory
+from firstlight.errors import FirstlightError
+from firstlight.events import Log, RunStarted
+from firstlight.launch import SessionSpec
+from firstlight.night import Night
+from firstlight.paths import Root
+from firstlight.server import serve
+from firstlight.stacker_link import StackerLink
+from firstlight.stream import EventStream
+from library.errors import LibraryError
+
+USER_ERRORS = (FirstlightError, AcquireError, LibraryError)
+"""What a user can act on: shown as it is, without a traceback."""
+
+
+async def session(spec: SessionSpec, ready: Callable[[], None]) -> None:
+    """Run one night; ``ready`` is called when its devices are there and its socket is served.
+
+    Raises one of :data:`USER_ERRORS` for what a user can put right.
+    """
+    root = Root(Path(spec.root))
+    plan = read_plan(Path(spec.plan))
+    root.create()
+    async with AsyncExitStack() as stack:
+        stack.enter_context(root.locked())
+        library = stack.enter_context(Library.open(root.path))
+        stream = EventStream(root.journals)
+        stack.callback(stream.close)
+        log = stack.enter_context(root.log.open("ab"))
+        resumed = bool(await asyncio.to_thread(library.done_steps, plan.plan_id))
+        stream.emit(RunStarted(version=__version__, root=str(root.path), pid=os.getpid(), resumed=resumed))
+        stacker = StackerLink(root, plan.target.name if plan.target else plan.name, stream.emit, log)
+        stack.push_async_callback(stacker.close)
+        await stacker.start()
+        host, port = parse_address(spec.indi or DEFAULT_INDI)
+        if spec.simulated is not None:
+            host, port = await stack.enter_async_context(
+                embedded_observatory(spec.simulated, log, stream.emit)
+            )
+        observatory = await stack.enter_async_context(connect(host, port, plan, stream.emit))
+        night = Night(plan=plan, library=library, stream=stream, stacker=stacker)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, night.command, "stop")
+        await stack.enter_async_context(serve(root, stream, night.command))
+        ready()
+        try:
+            await night.run(observatory)
+        except USER_ERRORS as error:
+            stream.emit(Log(level="error", message=str(error)))
+            raise
+
+
+def main() -> None:
+    """Leave the parent, run the session, and tell the parent how the start went."""
+    spec, fd = SessionSpec.from_json(sys.argv[1]), int(sys.argv[2])
+    if os.fork():
+        os._exit(0)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    told = False
+
+    def tell(answer: dict[str, object]) -> None:
+        nonlocal told
+        if not told:
+            told = True
+            with suppress(BrokenPipeError):  # whoever started us did not wait
+                os.write(fd, json.dumps(answer).encode() + b"\n")
+            os.close(fd)
+
+    try:
+        asyncio.run(session(spec, lambda: tell({"pid": os.getpid()})))
+    except USER_ERRORS as error:
+        tell({"error": str(error)})
+        sys.exit(1)
+    except BaseException as error:
+        traceback.print_exc()
+        tell({"error": f"{type(error).__name__}: {error}; details are in {Root(Path(spec.root)).log}"})
+        raise
+
+
+if __name__ == "__main__":
+    main()

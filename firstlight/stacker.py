@@ -1,0 +1,65 @@
+"""The stacking process: takes durable lights one at a time, keeps the stacks, paints the previews.
+
+Run as ``python -m firstlight.stacker``. It reads one JSON request a line from stdin and answers each with
+event lines followed by ``{"done": true}`` on the file descriptor given; it ends with its stdin. Everything
+it holds can be made again from the library, so it may be killed at any time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from firstlight.events import Event, Stamped, encode
+from firstlight.stream import utc_now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One light to be stacked, and the masters that fit it."""
+
+    frame_id: str
+    path: str
+    dark: str | None = None
+    bias: str | None = None
+    flat: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return asdict(self)
+
+
+def main() -> None:
+    """Serve requests until stdin ends."""
+    replies = os.fdopen(int(sys.argv[1]), "w", encoding="utf-8")
+    serve(sys.stdin, replies, Path(sys.argv[2]), sys.argv[3])
+
+
+def serve(requests: IO[str], replies: IO[str], pictures: Path, target: str) -> None:
+    """Answer each request line; heavy imports happen here, before the first one comes."""
+    from firstlight.stacks import Stacks
+
+    stacks = Stacks(pictures, target)
+    for line in requests:
+        request = json.loads(line)
+        if "add" in request:
+            _reply(replies, stacks.add(Job(**request["add"])))
+        for event in stacks.refresh() if request.get("refresh") else ():
+            _reply(replies, event)
+        answer: dict[str, Any] = {"done": True}
+        if request.get("finish"):
+            summaries, colour = stacks.finish()
+            answer |= {"stacks": [asdict(each) for each in summaries], "colour": colour}
+        print(json.dumps(answer), file=replies, flush=True)
+
+
+def _reply(replies: IO[str], event: Event) -> None:
+    replies.write(encode(Stamped(time=utc_now(), run="", event=event)) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""The command line. Nothing heavy is imported until a command needs it: ``--help`` must answer at once."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from acquire.errors import AcquireError
+from firstlight import __version__
+from firstlight.errors import FirstlightError
+from library.errors import LibraryError
+from tui import commands
+
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """Every command and option there is."""
+    top = argparse.ArgumentParser(
+        prog="firstlight",
+        description="Camera control and live stacking for astrophotographers, from a terminal.",
+        epilog="firstlight COMMAND --help says more of one.",
+    )
+    top.add_argument("--version", action="version", version=f"firstlight {__version__}")
+    add = top.add_subparsers(dest="command", metavar="COMMAND", required=True).add_parser
+
+    demo = add("demo", help="a whole simulated night, no hardware needed")
+    _face(demo)
+    _root(
+        demo, "where everything goes (default: a new folder below ./firstlight-demo); an old one is resumed"
+    )
+    demo.add_argument("--seed", type=int, default=1, metavar="N", help="which sky and weather (default 1)")
+    demo.add_argument(
+        "--subs", type=_positive(int), default=30, metavar="N", help="lights in all (default 30)"
+    )
+    _speed(demo, 60.0)
+    demo.set_defaults(run=commands.demo)
+
+    simulate = add("simulate", help="the simulated observatory alone, as an INDI server")
+    simulate.add_argument(
+        "--port", type=_port, default=7624, metavar="P", help="default 7624; 0 takes any free one"
+    )
+    simulate.add_argument(
+        "--seed", type=int, default=1, metavar="N", help="which sky and weather (default 1)"
+    )
+    _speed(simulate, 1.0)
+    simulate.set_defaults(run=commands.simulate)
+
+    run = add("run", help="shoot a plan")
+    run.add_argument("plan", type=Path, metavar="PLAN.toml", help="what to shoot; the demo leaves an example")
+    run.add_argument("--indi", metavar="HOST:PORT", help="the INDI server (default 127.0.0.1:7624)")
+    _root(run, "where everything goes (default: $FIRSTLIGHT_ROOT or ~/firstlight)")
+    _face(run)
+    run.set_defaults(run=commands.run)
+
+    attach = add("attach", help="come back to a night that is running")
+    _root(attach, "the night's folder (default: that of the night started last)")
+    _face(attach)
+    attach.set_defaults(run=commands.attach)
+
+    stack = add("stack", help="calibrate, align and integrate files")
+    stack.add_argument("lights", type=Path, nargs="+", metavar="LIGHT", help="FITS files of one filter")
+    stack.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.fits", help="the stack")
+    for kind in ("dark", "flat", "bias"):
+        stack.add_argument(
+            f"--{kind}",
+            type=Path,
+            action="append",
+            default=[],
+            metavar="F",
+            help=f"a {kind} or a master; may repeat",
+        )
+    stack.add_argument("--preview", type=Path, metavar="P.png", help="a stretched picture")
+    stack.add_argument("--report", type=Path, metavar="R.json", help="what became of each sub, as JSON")
+    stack.set_defaults(run=commands.stack)
+
+    doctor = add("doctor", help="what is here, what is missing, how to get it")
+    doctor.add_argument(
+        "--indi", metavar="HOST:PORT", help="the INDI server to look for (default 127.0.0.1:7624)"
+    )
+    _root(doctor, "the folder to look at (default: $FIRSTLIGHT_ROOT or ~/firstlight)")
+    doctor.add_argument("--json", action="store_true", help="one JSON object a line")
+    doctor.set_defaults(run=commands.doctor)
+    return top
+
+
+def _face(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--headless", action="store_true", help="lines and a progress bar instead of the screen"
+    )
+    command.add_argument("--json", action="store_true", help="one JSON object a line; implies --headless")
+
+
+def _root(command: argparse.ArgumentParser, text: str) -> None:
+    command.add_argument("--root", type=Path, metavar="DIR", help=text)
+
+
+def _speed(command: argparse.ArgumentParser, default: float) -> None:
+    command.add_argument(
+        "--speed",
+        type=_positive(float),
+        default=default,
+        metavar="X",
+        help=f"how much faster than real time the simulated clock runs (default {default:g})",
+    )
+
+
+def _positive(kind: type[int] | type[float]) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        value = kind(text)
+        if not 0 < value < 1e6:
+            raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
+        return value
+
+    parse.__name__ = kind.__name__
+    return parse
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 <= int(text) < 65536:
+        raise argparse.ArgumentTypeError(f"{text} is not a port (0 to 65535)")
+    return int(text)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit status. A user's mistake is one line on stderr, never a traceback."""
+    arguments = parser().parse_args(argv)
+    try:
+        status: int = arguments.run(arguments)
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read us has gone; there is nobody to tell
+        return EXIT_USAGE
+    except (AcquireError, FirstlightError, LibraryError) as error:
+        print(f"firstlight: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+"""What each command of the command line does. Imports are inside: each command loads what it needs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from firstlight.launch import SessionSpec
+    from firstlight.paths import Root
+
+EXIT_FAILED = 1
+
+
+def demo(arguments: argparse.Namespace) -> int:
+    """``firstlight demo``: write the demo's plan and shoot it with the embedded observatory."""
+    from datetime import datetime
+
+    from firstlight.config import new_demo_root
+    from firstlight.demo import plan_toml
+    from firstlight.launch import SessionSpec, Simulated
+    from firstlight.paths import Root
+
+    root = Root((arguments.root or new_demo_root(datetime.now().astimezone())).resolve())
+    root.create()
+    plan = root.path / "plan.toml"
+    plan.write_text(plan_toml(arguments.subs), encoding="utf-8")
+    simulated = Simulated(seed=arguments.seed, speed=arguments.speed)
+    return _night(SessionSpec(root=str(root.path), plan=str(plan), simulated=simulated), arguments)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """``firstlight run``: shoot a plan with the devices of an INDI server."""
+    from acquire.plan_file import read_plan
+    from firstlight.config import DEFAULT_INDI, default_root, parse_address
+    from firstlight.launch import SessionSpec
+
+    indi = arguments.indi or DEFAULT_INDI
+    parse_address(indi)
+    read_plan(arguments.plan)  # a mistake in it is told before anything starts
+    root = (arguments.root or default_root()).resolve()
+    return _night(SessionSpec(root=str(root), plan=str(arguments.plan.resolve()), indi=indi), arguments)
+
+
+def attach(arguments: argparse.Namespace) -> int:
+    """``firstlight attach``: look at a night that runs."""
+    from firstlight.config import last_root
+    from firstlight.paths import Root
+
+    return _follow(Root((arguments.root or last_root()).resolve()), arguments)
+
+
+def _night(spec: SessionSpec, arguments: argparse.Namespace) -> int:
+    """Start a session and look at it."""
+    from pathlib import Path
+
+    from firstlight.config import remember_root
+    from firstlight.launch import start_session
+    from firstlight.paths import Root
+
+    where = f"the INDI server at {spec.indi}" if spec.indi else "the simulated observatory"
+    if sys.stderr.isatty():
+        print(f"Connecting to {where} …", file=sys.stderr)
+    start_session(spec)
+    root = Root(Path(spec.root))
+    remember_root(root.path)
+    return _follow(root, arguments)
+
+
+def _follow(root: Root, arguments: argparse.Namespace) -> int:
+    """Show a session on the face that was asked for, or that fits: no terminal, no screen."""
+    import asyncio
+
+    from firstlight.client import SessionClient
+
+    async def lines() -> int:
+        from tui.headless import print_json, print_lines
+
+        client = await SessionClient.connect(root)
+        try:
+            return await (print_json(client) if arguments.json else print_lines(client))
+        finally:
+            await client.close()
+
+    async def screen() -> int:
+        from tui.app import NightApp
+
+        client = await SessionClient.connect(root)
+        try:
+            app = NightApp(client)
+            await app.run_async()
+            return app.return_code or 0
+        finally:
+            await client.close()
+
+    headless = arguments.json or arguments.headless or not (sys.stdin.isatty() and sys.stdout.isatty())
+    return asyncio.run(lines() if headless else screen())
+
+
+def simulate(arguments: argparse.Namespace) -> int:
+    """``firstlight simulate``: the observatory alone, until Ctrl-C."""
+    from simulators.server import run as serve
+
+    return serve(port=arguments.port, seed=arguments.seed, speed=arguments.speed)
+
+
+def stack(arguments: argparse.Namespace) -> int:
+    """``firstlight stack``: calibrate, align and integrate files."""
+    from firstlight.stack_files import stack_files
+
+    report = stack_files(
+        arguments.lights,
+        arguments.output,
+        darks=arguments.dark,
+        flats=arguments.flat,
+        biases=arguments.bias,
+        preview=arguments.preview,
+        report=arguments.report,
+    )
+    print(f"{report.accepted} of {len(report.subs)} subs are in {arguments.output}")
+    return 0
+
+
+def doctor(arguments: argparse.Namespace) -> int:
+    """``firstlight doctor``: fails only when something is missing that firstlight cannot do without."""
+    from firstlight.config import DEFAULT_INDI, default_root
+    from firstlight.doctor import examine
+
+    findings = examine(arguments.root or default_root(), arguments.indi or DEFAULT_INDI)
+    for each in findings:
+        if arguments.json:
+            print(json.dumps({"event": "finding"} | asdict(each)))
+            continue
+        mark = "ok     " if each.found else "MISSING" if each.required else "absent "
+        print(f"{mark}  {each.what:24} {each.detail}")
+        if not each.found and each.remedy:
+            print(f"{'':9}{'':24} → {each.remedy}")
+    return EXIT_FAILED if any(each.required and not each.found for each in findings) else 0
