@@ -1,0 +1,175 @@
+"""Where a sub lies on the reference: from star lists to a transform that has been verified.
+
+The first meeting goes by triangles (astroalign; Beroiz, Cabral & Sanchez 2020), blind to shift and rotation.
+Afterwards a sub starts from where the last one lay: the brightest stars vote on the shift since then. Either
+way the guess is refined on all stars by nearest neighbours, and believed only if that many matches cannot be
+chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import astroalign
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+from scipy.special import bdtrc
+
+from livestack.geometry import Matrix, Points, apply, fit_affine, fit_similarity, scale
+from measure.stars import Stars
+
+MIN_STARS = 6
+
+_Fit = Callable[[Points, Points, NDArray[np.float64]], Matrix]
+
+_MIN_MATCHES = 5
+_CHANCE = 1e-8
+_SEARCH_RADII_PX = (4.0, 2.5, 1.5, 1.5, 1.5)
+_TRIANGLE_STARS = (50, 25, 100)
+_VOTING_STARS = 80
+_MAX_DRIFT_PX = 60.0
+_CENTROID_FLOOR_PX = 0.02
+_AFFINE_MIN_MATCHES = 20
+_AFFINE_GAIN = 0.95
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Transform:
+    """``matrix`` is 3×3, sub → reference; ``pairs`` (N, 2) index the matched stars of sub and reference."""
+
+    matrix: Matrix
+    rms_px: float
+    pairs: NDArray[np.intp]
+
+    @property
+    def n_matches(self) -> int:
+        """How many stars the fit rests on."""
+        return len(self.pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """No transform could be believed; ``reason`` is a word to group by, ``detail`` says it in a sentence."""
+
+    reason: str
+    detail: str
+
+
+def find_transform(stars: Stars, reference: Stars, start: Matrix | None = None) -> Transform | Lost:
+    """Find what takes ``stars`` onto ``reference``; ``start`` is the transform of the sub before, if any."""
+    if len(stars) < MIN_STARS:
+        return Lost("too few stars", f"{len(stars)} stars found, {MIN_STARS} are needed")
+    if start is not None:
+        found = _refine(stars, reference, _vote(stars, reference, start))
+        if found is not None:
+            return found
+    for count in _TRIANGLE_STARS:
+        try:
+            guess, _ = astroalign.find_transform(stars.xy, reference.xy, max_control_points=count)
+        except (astroalign.MaxIterError, ValueError, np.linalg.LinAlgError):
+            continue
+        found = _refine(stars, reference, np.asarray(guess.params, dtype=np.float64))
+        if found is not None:
+            return found
+    return Lost("no match", f"none of its {len(stars)} stars fall on the reference's {len(reference)}")
+
+
+def _vote(stars: Stars, reference: Stars, start: Matrix) -> Matrix:
+    """Shift ``start`` by what most pairs of bright stars agree on, within the drift one sub may make."""
+    moved = apply(start, stars.xy[:_VOTING_STARS])
+    difference = (reference.xy[:_VOTING_STARS, None, :] - moved[None, :, :]).reshape(-1, 2)
+    near = difference[np.abs(difference).max(axis=1) < _MAX_DRIFT_PX]
+    if not len(near):
+        return start
+    radius = _SEARCH_RADII_PX[0] / 2
+    tree = cKDTree(near)
+    votes = tree.query_ball_point(near, radius, return_length=True)
+    centre = near[int(np.argmax(votes))]
+    shift = near[tree.query_ball_point(centre, radius)].mean(axis=0)
+    voted = start.copy()
+    voted[:2, 2] += shift
+    return voted
+
+
+def _refine(stars: Stars, reference: Stars, guess: Matrix) -> Transform | None:
+    """Match all stars by nearest neighbours from ``guess`` on and fit again, closer every round."""
+    if not np.isfinite(guess).all() or not 0.1 < scale(guess) < 10:
+        return None
+    source, target = stars.xy, reference.xy
+    tree = cKDTree(target)
+    variance_s, variance_t = _variance(stars), _variance(reference)
+    matrix, pairs = guess, np.empty((0, 2), dtype=np.intp)
+    for radius in _SEARCH_RADII_PX:
+        pairs = _match(tree, apply(matrix, source), radius)
+        if len(pairs) < _MIN_MATCHES:
+            return None
+        i, j = pairs.T
+        fitted = _fit_robustly(source[i], target[j], variance_s[i] + variance_t[j])
+        if fitted is None:
+            return None
+        matrix = fitted
+    moved = apply(matrix, source)
+    residual = np.hypot(*(moved[pairs[:, 0]] - target[pairs[:, 1]]).T)
+    if not _believable(moved, target, len(pairs), _SEARCH_RADII_PX[-1]):
+        return None
+    return Transform(matrix, float(np.sqrt(np.mean(residual**2))), pairs)
+
+
+def _variance(stars: Stars) -> NDArray[np.float64]:
+    """Variance of each centroid, per axis, in px²: (σ_PSF / SNR)² and a floor for what pixels do to it."""
+    blur = np.where(stars.saturated, 5.0, 1.0)
+    error: NDArray[np.float64] = blur * stars.fwhm_px / 2.355 / np.maximum(stars.snr, 1.0)
+    return error**2 + (_CENTROID_FLOOR_PX * blur) ** 2
+
+
+def _match(tree: cKDTree, moved: Points, radius: float) -> NDArray[np.intp]:
+    """Return (N, 2) index pairs of mutual nearest neighbours within ``radius``."""
+    distance, j = tree.query(moved, distance_upper_bound=radius)
+    i = np.flatnonzero(np.isfinite(distance))
+    order = i[np.argsort(distance[i], kind="stable")]
+    _, first = np.unique(j[order], return_index=True)
+    chosen = np.sort(order[first])
+    return np.column_stack((chosen, j[chosen])).astype(np.intp)
+
+
+def _fit_robustly(source: Points, target: Points, variance: NDArray[np.float64]) -> Matrix | None:
+    """Similarity by reweighted least squares (Cauchy weights), or affine where that explains clearly more."""
+    similarity, cost = _reweighted(fit_similarity, source, target, variance)
+    if not np.isfinite(similarity).all():
+        return None
+    if len(source) < _AFFINE_MIN_MATCHES:
+        return similarity
+    affine, affine_cost = _reweighted(fit_affine, source, target, variance)
+    return affine if np.isfinite(affine).all() and affine_cost < _AFFINE_GAIN * cost else similarity
+
+
+def _reweighted(
+    fit: _Fit, source: Points, target: Points, variance: NDArray[np.float64]
+) -> tuple[Matrix, float]:
+    """Return the fit and the median of its residuals in units of their expected errors."""
+    weight = 1.0 / variance
+    normalised = np.empty(0)
+    matrix = np.eye(3)
+    for _ in range(4):
+        try:
+            matrix = fit(source, target, weight)
+        except np.linalg.LinAlgError:
+            return np.full((3, 3), np.nan), float("inf")
+        square = ((apply(matrix, source) - target) ** 2).sum(axis=1)
+        normalised = square / variance
+        typical = max(float(np.median(normalised)), 1e-12)
+        weight = 1.0 / variance / (1.0 + normalised / (6.0 * typical))
+    return matrix, float(np.sqrt(np.median(normalised)))
+
+
+def _believable(moved: Points, target: Points, n_matches: int, radius: float) -> bool:
+    """Whether so many matches, among the stars inside the reference, are beyond chance (binomial tail)."""
+    low, high = target.min(axis=0) - radius, target.max(axis=0) + radius
+    shared = int(((moved >= low) & (moved <= high)).all(axis=1).sum())
+    area = float(np.prod(high - low))
+    chance = min(1.0, len(target) * np.pi * radius**2 / area)
+    # Two matches are used up by the four unknowns.
+    trials, hits = shared - 2, n_matches - 2
+    return hits > 0 and trials >= hits and float(bdtrc(hits - 1, trials, chance)) < _CHANCE

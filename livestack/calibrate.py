@@ -1,0 +1,105 @@
+"""Raw counts become light: pedestal off, response divided out, defects and saturation known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from livestack.masters import Masters
+from measure.noise import background_noise
+
+_HOT_SIGMA = 6.0
+_HOT_NEIGHBOURS = 0.12
+_HOT_BRIGHTEST_NEIGHBOUR = 0.5
+_RING = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], dtype=np.float32) / 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibrated:
+    """``pixels`` (H, W) float32 in ADU, NaN where there is no data; ``saturated`` (H, W) bool."""
+
+    pixels: NDArray[np.float32]
+    saturated: NDArray[np.bool_]
+
+
+class MismatchError(ValueError):
+    """A master does not have the shape of the frame."""
+
+
+def calibrate(
+    raw: NDArray[np.integer[Any] | np.floating[Any]],
+    masters: Masters,
+    *,
+    saturation_adu: float,
+    bayer_pattern: str | None = None,
+) -> Calibrated:
+    """Return (raw − dark or bias) / flat; without a dark, lone hot and dead pixels are mended.
+
+    ``raw`` is (H, W), of any real type, and is left as it is. Raises MismatchError when a master has another
+    shape.
+    """
+    for name, master in (("dark or bias", masters.pedestal_adu), ("flat", masters.inverse_flat)):
+        if master is not None and master.shape != raw.shape:
+            raise MismatchError(f"the {name} is {_size(master.shape)}, the frame is {_size(raw.shape)}")
+    saturated = raw >= saturation_adu
+    if masters.pedestal_adu is None:
+        pixels = raw.astype(np.float32)
+    else:
+        pixels = np.subtract(raw, masters.pedestal_adu, dtype=np.float32)
+    if masters.inverse_flat is not None:
+        pixels *= masters.inverse_flat
+    if not masters.has_dark:
+        mend_defects(pixels, bayer_pattern)
+    return Calibrated(pixels, saturated)
+
+
+def saturation_level_adu(raw: NDArray[np.integer[Any] | np.floating[Any]]) -> float:
+    """Return the count from which a pixel is saturated: 98 % of the largest, at least about 12 bits' worth.
+
+    The largest count of a frame without saturated stars is some star's peak; calling that one saturated costs
+    nothing but a star's place in the photometry.
+    """
+    return max(0.98 * float(np.nanmax(raw)), 4000.0)
+
+
+def mend_defects(pixels: NDArray[np.float32], bayer_pattern: str | None) -> int:
+    """Replace lone pixels far from their like by the median of these, in place; return how many.
+
+    "Their like" is the 3×3 neighbourhood in the same colour. A star spreads over its direct neighbours,
+    whatever their colour; a defect doesn't, and that is how the two are told apart.
+    """
+    like = np.empty_like(pixels)
+    step = 1 if bayer_pattern is None else 2
+    for i in range(step):
+        for j in range(step):
+            like[i::step, j::step] = cv2.medianBlur(np.ascontiguousarray(pixels[i::step, j::step]), 3)
+    excess = pixels - like
+    noise = background_noise(pixels if step == 1 else pixels[::2, ::2])
+    if not noise > 0:
+        return 0
+    defects = np.abs(excess) > _HOT_SIGMA * noise
+    candidates = np.flatnonzero(defects)
+    if not len(candidates):
+        return 0
+    around = cv2.filter2D(excess, -1, _RING, borderType=cv2.BORDER_REFLECT_101).ravel()[candidates]
+    rows, columns = np.divmod(candidates, pixels.shape[1])
+    height, width = pixels.shape
+    own = excess.ravel()[candidates]
+    brightest = np.full(own.shape, -np.inf, dtype=np.float32)
+    for i, j in ((0, 1), (0, -1), (1, 0), (-1, 0)):
+        neighbour = excess[np.clip(rows + i, 0, height - 1), np.clip(columns + j, 0, width - 1)]
+        outside = (rows + i < 0) | (rows + i >= height) | (columns + j < 0) | (columns + j >= width)
+        brightest = np.maximum(brightest, np.where(outside, -np.inf, neighbour * np.sign(own)))
+    size = np.abs(own)
+    lone = (around * np.sign(own) < _HOT_NEIGHBOURS * size) & (brightest < _HOT_BRIGHTEST_NEIGHBOUR * size)
+    hit = candidates[lone]
+    pixels.ravel()[hit] = like.ravel()[hit]
+    return len(hit)
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return "×".join(str(n) for n in reversed(shape))

@@ -1,0 +1,54 @@
+"""The masters of one sub, made ready to be applied."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+_LEAST_RESPONSE = 0.05
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Masters:
+    """What to take off a raw (H, W) frame and what to multiply it by; ``None`` where there is no master.
+
+    ``pedestal_adu`` is the dark, or the bias where no dark fits: never both. ``inverse_flat`` is one over the
+    response, NaN where the sensor hardly responds. Build it once for many subs, with ``prepare``.
+    """
+
+    pedestal_adu: NDArray[np.float32] | None = None
+    inverse_flat: NDArray[np.float32] | None = None
+    has_dark: bool = False
+
+
+def prepare(
+    *,
+    bias: NDArray[np.float32] | None = None,
+    dark: NDArray[np.float32] | None = None,
+    flat: NDArray[np.float32] | None = None,
+    bayer_pattern: str | None = None,
+) -> Masters:
+    """Prepare master frames (H, W).
+
+    A dark holds its bias, so the bias counts only without a dark. The flat must have lost its own bias or
+    flat-dark already; it is scaled to a median of one, each colour of a Bayer mosaic by itself, so that the
+    colour of the flat's light does not tint the picture.
+    """
+    pedestal = dark if dark is not None else bias
+    return Masters(
+        pedestal_adu=None if pedestal is None else np.ascontiguousarray(pedestal, dtype=np.float32),
+        inverse_flat=None if flat is None else _inverse_response(flat, bayer_pattern),
+        has_dark=dark is not None,
+    )
+
+
+def _inverse_response(flat: NDArray[np.float32], bayer_pattern: str | None) -> NDArray[np.float32]:
+    response = np.array(flat, dtype=np.float32)
+    planes = [response] if bayer_pattern is None else [response[i::2, j::2] for i in (0, 1) for j in (0, 1)]
+    for plane in planes:
+        level = float(np.nanmedian(plane))
+        np.divide(plane, level if level > 0 else np.nan, out=plane)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(response > _LEAST_RESPONSE, np.float32(1) / response, np.float32(np.nan))
