@@ -1,0 +1,228 @@
+"""What the server has told so far: devices, their properties, BLOBs; and waiting for it to tell more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from acquire.clock import Clock
+from acquire.errors import DeviceError, DeviceLostError
+from acquire.indi.wire import Message
+
+_T = TypeVar("_T")
+_MESSAGES_KEPT = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Element:
+    """One value of a property; numbers have limits (both 0 where the driver gives none)."""
+
+    value: Any
+    label: str = ""
+    min: float = 0.0
+    max: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Property:
+    """One property as last told. ``serial`` grows with every message, so that "since" can be asked."""
+
+    device: str
+    name: str
+    kind: str
+    state: str
+    permission: str
+    elements: Mapping[str, Element]
+    timestamp: str
+    serial: int
+
+    @property
+    def writable(self) -> bool:
+        """Whether it may be set."""
+        return self.permission != "ro"
+
+    def on(self) -> str | None:
+        """Name of the first switch that is on."""
+        return next((name for name, element in self.elements.items() if element.value is True), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blob:
+    """One BLOB; ``data`` is empty when fewer bytes arrived than were declared."""
+
+    data: bytes
+    format: str
+    declared: int
+    arrived: int
+    serial: int
+
+
+class Link(Protocol):
+    """What a device needs of the connection."""
+
+    @property
+    def mirror(self) -> Mirror:
+        """What the server has told."""
+
+    def send(self, device: str, name: str, values: Mapping[str, object]) -> None:
+        """Ask for new values. Raises :class:`DeviceLostError` without a connection."""
+
+    def enable_blobs(self, device: str) -> None:
+        """Ask for the device's BLOBs."""
+
+
+class _Waiter(Generic[_T]):
+    def __init__(self, look: Callable[[], _T | None], device: str) -> None:
+        self.device = device
+        self._look = look
+        self.future: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
+
+    def check(self) -> None:
+        """Look once more; what ``look`` raises is what the waiting one gets."""
+        if self.future.done():
+            return
+        try:
+            seen = self._look()
+        except DeviceError as error:
+            self.future.set_exception(error)
+            return
+        if seen is not None and seen is not False:
+            self.future.set_result(seen)
+
+    def fail(self, error: DeviceError) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+class Mirror:
+    """Filled by the link, read by the devices, in one event loop."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._properties: dict[str, dict[str, Property]] = {}
+        self._blobs: dict[tuple[str, str], Blob] = {}
+        self._messages: dict[str, list[str]] = {}
+        self._waiters: set[_Waiter[Any]] = set()
+        self._lost: str | None = "not connected yet"
+        self.serial = 0
+
+    # -- reading -------------------------------------------------------------------------------
+
+    @property
+    def lost(self) -> str | None:
+        """Why there is no connection, or ``None``."""
+        return self._lost
+
+    def devices(self) -> tuple[str, ...]:
+        """Names of the devices that have been defined."""
+        return tuple(self._properties)
+
+    def properties(self, device: str) -> Iterator[Property]:
+        """Everything that the device has defined."""
+        return iter(self._properties.get(device, {}).values())
+
+    def get(self, device: str, name: str) -> Property | None:
+        """One property, if it is defined now."""
+        return self._properties.get(device, {}).get(name)
+
+    def blob(self, device: str, name: str) -> Blob | None:
+        """The newest BLOB of a property that has not been dropped."""
+        return self._blobs.get((device, name))
+
+    def drop_blob(self, device: str, name: str) -> None:
+        """Forget a BLOB; they are large."""
+        self._blobs.pop((device, name), None)
+
+    def last_message(self, device: str) -> str:
+        """What the driver said last, for the reason of a failure."""
+        return (self._messages.get(device) or [""])[-1]
+
+    async def wait_for(
+        self, look: Callable[[], _T | None], *, device: str, what: str, timeout_s: float
+    ) -> _T:
+        """Return the first thing that ``look`` finds, looking after everything that the server tells.
+
+        Raises :class:`DeviceLostError` when the connection or the device goes away, and
+        :class:`DeviceError` saying ``what`` after ``timeout_s``.
+        """
+        if self._lost is not None:
+            raise DeviceLostError(self._lost)
+        waiter = _Waiter(look, device)
+        waiter.check()
+        if waiter.future.done():
+            return waiter.future.result()
+        said = f"{device}: {what} has not happened within {timeout_s:g} s"
+        timer = asyncio.ensure_future(self._clock.sleep(timeout_s))
+        timer.add_done_callback(lambda _: waiter.fail(DeviceError(said + self._driver_says(device))))
+        self._waiters.add(waiter)
+        try:
+            return await waiter.future
+        finally:
+            self._waiters.discard(waiter)
+            timer.cancel()
+
+    def _driver_says(self, device: str) -> str:
+        last = self.last_message(device)
+        return f" (the driver says: {last})" if last else ""
+
+    # -- filling -------------------------------------------------------------------------------
+
+    def apply(self, message: Message, payload: bytes = b"") -> None:
+        """Take one message of the worker in and wake whoever waited for it."""
+        self.serial += 1
+        kind = message["type"]
+        if kind == "connected":
+            self._lost = None
+        elif kind == "property":
+            self._define(message)
+        elif kind == "blob":
+            self._blobs[message["device"], message["name"]] = Blob(
+                data=payload,
+                format=message["format"],
+                declared=message["declared"],
+                arrived=message["arrived"],
+                serial=self.serial,
+            )
+        elif kind == "message" and message["device"]:
+            said = self._messages.setdefault(message["device"], [])
+            said.append(message["text"])
+            del said[:-_MESSAGES_KEPT]
+        elif kind == "deleted":
+            self._delete(message["device"], message["name"])
+        for waiter in tuple(self._waiters):
+            waiter.check()
+
+    def lose(self, reason: str) -> None:
+        """Forget everything: the connection is gone, and whoever waits learns it."""
+        self._lost = reason
+        self._properties.clear()
+        self._blobs.clear()
+        self._messages.clear()
+        for waiter in tuple(self._waiters):
+            waiter.fail(DeviceLostError(reason))
+
+    def _define(self, message: Message) -> None:
+        self._properties.setdefault(message["device"], {})[message["name"]] = Property(
+            device=message["device"],
+            name=message["name"],
+            kind=message["kind"],
+            state=message["state"],
+            permission=message["permission"],
+            elements={
+                element.pop("name"): Element(**element) for element in (dict(e) for e in message["elements"])
+            },
+            timestamp=message["timestamp"],
+            serial=self.serial,
+        )
+
+    def _delete(self, device: str, name: str | None) -> None:
+        left = self._properties.get(device, {})
+        if name is not None:
+            left.pop(name, None)
+        if name is None or not left:
+            self._properties.pop(device, None)
+            for waiter in tuple(self._waiters):
+                if waiter.device == device:
+                    waiter.fail(DeviceLostError(f"{device} went away: its driver has ended"))
