@@ -15,3 +15,7 @@ class DiskFullError(LibraryError):
 
 class LibraryBusyError(LibraryError):
     """Another process holds what only one may hold."""
+
+
+class UncalibratedFlatError(LibraryError):
+    """Flats without their bias or flat-dark, which would correct vignetting wrongly."""

@@ -33,7 +33,7 @@ def frame_path(meta: FrameMeta, frame_id: str, now: datetime) -> PurePosixPath:
     return PurePosixPath("frames", night, folder, f"{name}.fits")
 
 
-def master_path(meta: FrameMeta) -> PurePosixPath:
+def master_path(meta: FrameMeta, temp_c: int | None) -> PurePosixPath:
     """``masters/<camera>/DARK_120s_G120_O30_T-10C_bin1.fits``, for tools that read a path.
 
     What is not known is left out. Flats have their filter where darks have their exposure.
@@ -47,8 +47,8 @@ def master_path(meta: FrameMeta) -> PurePosixPath:
         parts.append(f"G{meta.gain:g}")
     if meta.offset is not None:
         parts.append(f"O{meta.offset:g}")
-    if meta.kind is not FrameKind.FLAT and meta.sensor_temp_c is not None:
-        parts.append(f"T{round(meta.sensor_temp_c):d}C")
+    if meta.kind is not FrameKind.FLAT and temp_c is not None:
+        parts.append(f"T{temp_c}C")
     x, y = meta.binning
     parts.append(f"bin{x}" if x == y else f"bin{x}x{y}")
     return PurePosixPath("masters", safe_name(meta.camera, fallback="camera"), f"{'_'.join(parts)}.fits")

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO
+from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -53,6 +53,21 @@ def read_meta(path: Path | str) -> FrameMeta:
     """What the header of the first image says; pixels are not read. Raises as :func:`read_frame`."""
     with open_image(Path(path)) as (_, unit):
         return meta_of(unit)
+
+
+def read_rows(path: Path, rows: slice) -> Pixels:
+    """Some rows of a one-plane image, as :func:`read_frame` gives them.
+
+    Only those rows are read of a plain file; a packed one is unpacked whole.
+    """
+    with open_image(path) as (stream, unit):
+        if unit.is_compressed_image or not isinstance(stream, BufferedReader):
+            return read_frame(path).pixels[rows]
+        height, width = image_shape(unit)
+        top, bottom, _ = rows.indices(height)
+        dtype = stored_dtype(unit)
+        stream.seek(unit.data_start + top * width * dtype.itemsize)
+        return decode(_fill(stream, np.empty((bottom - top, width), dtype)), unit.values)
 
 
 @contextmanager
@@ -121,8 +136,12 @@ def decode(stored: Pixels, header: Mapping[str, CardValue]) -> Pixels:
 
 
 def _read_plain(stream: BinaryIO, unit: HeaderUnit) -> Pixels:
-    shape = image_shape(unit)
-    stored = np.empty(shape, stored_dtype(unit))
+    stored = _fill(stream, np.empty(image_shape(unit), stored_dtype(unit)))
+    return _planes_last(decode(stored, unit.values))
+
+
+def _fill(stream: BinaryIO, stored: Pixels) -> Pixels:
+    """Read straight into the array, without a copy between."""
     buffer = stored.reshape(-1).view(np.uint8).data
     filled = 0
     while filled < len(buffer):
@@ -130,7 +149,7 @@ def _read_plain(stream: BinaryIO, unit: HeaderUnit) -> Pixels:
         if not count:
             raise HeaderError(f"it is cut short: {filled} of {len(buffer)} bytes of pixels")
         filled += count
-    return _planes_last(decode(stored, unit.values))
+    return stored
 
 
 def _read_compressed(stream: BinaryIO, unit: HeaderUnit) -> Pixels:
