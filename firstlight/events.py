@@ -64,9 +64,9 @@ class StackSummary:
     preview: str
     subs: int
     exposure_s: float
-    fwhm_px: float
+    fwhm_px: float | None
     noise_adu: float
-    snr_gain: float
+    snr_gain: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,10 +9,6 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
-from library.masters import build_masters
-from library.matching import match
-from library.store import Library
-
 from acquire.clock import RealClock
 from acquire.devices import Observatory
 from acquire.plan import Plan
@@ -23,6 +19,9 @@ from firstlight.stacker_link import Stacked, StackerLink
 from firstlight.stream import EventStream
 from library.errors import LibraryError
 from library.frames import FrameKind, FrameRecord, Stamp
+from library.masters import build_masters
+from library.matching import match
+from library.store import Library
 from livestack.events import SubAccepted
 
 

@@ -15,10 +15,8 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
-from acquire.indi.observatory import connect
-from library.store import Library
-
 from acquire.errors import AcquireError
+from acquire.indi.observatory import connect
 from acquire.plan_file import read_plan
 from firstlight import __version__
 from firstlight.config import DEFAULT_INDI, parse_address
@@ -32,6 +30,7 @@ from firstlight.server import serve
 from firstlight.stacker_link import StackerLink
 from firstlight.stream import EventStream
 from library.errors import LibraryError
+from library.store import Library
 
 USER_ERRORS = (FirstlightError, AcquireError, LibraryError)
 """What a user can act on: shown as it is, without a traceback."""

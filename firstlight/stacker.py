@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from firstlight.events import Event, Stamped, encode
+from firstlight.events import Event, StackSummary, Stamped, encode
 from firstlight.stream import utc_now
 
 
@@ -52,8 +52,13 @@ def serve(requests: IO[str], replies: IO[str], pictures: Path, target: str) -> N
             _reply(replies, event)
         answer: dict[str, Any] = {"done": True}
         if request.get("finish"):
-            summaries, colour = stacks.finish()
-            answer |= {"stacks": [asdict(each) for each in summaries], "colour": colour}
+            summaries = []
+            for told in stacks.finish():
+                if isinstance(told, StackSummary):
+                    summaries.append(asdict(told))
+                else:
+                    _reply(replies, told)
+            answer |= {"stacks": summaries, "colour": None if stacks.colour is None else str(stacks.colour)}
         print(json.dumps(answer), file=replies, flush=True)
 
 

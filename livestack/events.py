@@ -34,15 +34,18 @@ class SubRejected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackUpdated:
-    """The stack of one filter has grown. ``sub_noise_adu`` is the median noise of one registered sub."""
+    """The stack of one filter has grown. ``sub_noise_adu`` is the median noise of one registered sub.
+
+    ``fwhm_px`` is ``None`` without stars, ``snr_gain`` without noise.
+    """
 
     filter: str | None
     subs: int
     exposure_s: float
-    fwhm_px: float
+    fwhm_px: float | None
     noise_adu: float
     sub_noise_adu: float
-    snr_gain: float
+    snr_gain: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
