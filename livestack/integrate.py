@@ -1,8 +1,10 @@
 """The stack itself: a mean that grows, and can tell at any time which values don't belong to it.
 
-Each pixel keeps five numbers: how many values it has, their mean, their summed squared deviations (Welford),
-and the two largest. That is enough to test the two largest against all the others when a picture is wanted,
-however many subs there are and in whatever order they came.
+Each pixel keeps six numbers: how many values it has, their mean, their summed squared deviations (Welford),
+the two largest and the smallest. That is enough to test these three against all the others when a picture is
+wanted, however many subs there are and in whatever order they came. Two on the bright side, because
+satellites, aircraft and cosmic rays are bright; one on the dark side for dead columns and over-corrected
+pixels.
 """
 
 from __future__ import annotations
@@ -17,36 +19,38 @@ from livestack.resample import Registered
 _REJECT_SIGMA = 3.0
 _PRIOR_VALUES = 4.0
 _STAR_SCATTER = 0.15
-_LOWEST = np.float32(np.finfo(np.float32).min)
+_FAR = np.float32(np.finfo(np.float32).max)
+
+_Plane = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Integrated:
     """``pixels`` (H, W[, 3]): the mean less outliers, 0 where unseen; ``coverage`` (H, W): subs seen."""
 
-    pixels: NDArray[np.float32]
-    coverage: NDArray[np.float32]
+    pixels: _Plane
+    coverage: _Plane
     rejected_fraction: float
 
 
 class Accumulator:
-    """Five float32 planes for each channel, one set for each filter."""
+    """Six float32 planes for each channel (the count is shared), one set for each filter."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.subs = 0
         self._count = np.zeros(shape[:2], dtype=np.float32)
         self._mean = np.zeros(shape, dtype=np.float32)
         self._m2 = np.zeros(shape, dtype=np.float32)
-        self._largest = np.full(shape, _LOWEST, dtype=np.float32)
-        self._second = np.full(shape, _LOWEST, dtype=np.float32)
+        self._largest = np.full(shape, -_FAR, dtype=np.float32)
+        self._second = np.full(shape, -_FAR, dtype=np.float32)
+        self._smallest = np.full(shape, _FAR, dtype=np.float32)
         self._variance_sum = np.zeros(shape[2:], dtype=np.float64)
 
     def add(self, sub: Registered, noise_adu: NDArray[np.float64] | float) -> None:
         """Take in a sub at the stack's scale, whose background noise (of each channel) is ``noise_adu``."""
         covered = sub.covered
         self._count += covered
-        with np.errstate(divide="ignore"):
-            share = np.where(covered, np.float32(1) / self._count, np.float32(0))
+        share = np.where(covered, np.float32(1) / np.maximum(self._count, 1), np.float32(0))
         values = sub.pixels
         if values.ndim == 3:
             covered, share = covered[..., None], share[..., None]
@@ -57,46 +61,42 @@ class Accumulator:
         step *= step
         step *= np.float32(1) - share
         self._m2 += step
-        seen = np.where(covered, values, _LOWEST)
+        seen = np.where(covered, values, -_FAR)
         np.maximum(self._second, np.minimum(self._largest, seen), out=self._second)
         np.maximum(self._largest, seen, out=self._largest)
+        np.minimum(self._smallest, values, out=self._smallest, where=covered)
         self._variance_sum += np.square(noise_adu)
         self.subs += 1
 
     def snapshot(self) -> Integrated:
         """Return the mean without the values that don't belong; the accumulator goes on unchanged.
 
-        The scatter that a value is tested against is that of the others, drawn towards what is known
-        beforehand as though that were four more values: the subs' background noise, and 15 % of the signal
-        for what seeing does to stars. It is never below the background noise. The second largest is tested
-        first, against the rest without both, so that two hits cannot hide each other; for that at least four
-        values are needed.
+        The second largest is tested first, against the rest without both, so that two hits cannot hide each
+        other; for that at least four values are needed, and three for the smallest. Of two values that
+        disagree the darker is believed.
         """
         count = self._count if self._mean.ndim == 2 else self._count[..., None]
-        noise2 = (self._variance_sum / max(self.subs, 1)).astype(np.float32)
-        sky = self._sky()
-        seen = np.maximum(count, 1)
+        judge = _Judge((self._variance_sum / max(self.subs, 1)).astype(np.float32), self._sky())
 
-        total = self._mean * seen
-        one = np.maximum(seen - 1, 1)
+        everything = _Moments(np.broadcast_to(count, self._mean.shape), self._mean, self._m2)
         largest = np.where(count >= 1, self._largest, self._mean)
-        mean_one = (total - largest) / one
-        m2_one = np.maximum(self._m2 - (largest - mean_one) ** 2 * (one / seen), 0)
-        reject_one = (count >= 2) & self._beyond(largest, mean_one, m2_one, one, noise2, sky)
+        less_one = everything.without(largest)
+        second = np.where(count >= 2, self._second, less_one.mean)
+        less_two = less_one.without(second)
+        two_high = (count >= 4) & judge.too_high(second, less_two)
+        one_high = (count >= 2) & judge.too_high(largest, less_one) & ~two_high
 
-        second = np.where(count >= 2, self._second, mean_one)
-        two = np.maximum(seen - 2, 1)
-        mean_two = (mean_one * one - second) / two
-        m2_two = np.maximum(m2_one - (second - mean_two) ** 2 * (two / one), 0)
-        reject_two = (count >= 4) & self._beyond(second, mean_two, m2_two, two, noise2, sky)
+        kept = less_two.where(two_high, less_one.where(one_high, everything))
+        smallest = np.where(count >= 1, self._smallest, self._mean)
+        less_low = kept.without(smallest)
+        low = (kept.n >= 3) & judge.too_low(smallest, less_low)
 
-        pixels = np.where(reject_two, mean_two, np.where(reject_one, mean_one, self._mean))
-        pixels *= count > 0
-        values = max(float(self._count.sum()) * (pixels.size / self._count.size), 1.0)
-        rejected = int((reject_one | reject_two).sum()) + int(reject_two.sum())
-        return Integrated(pixels.astype(np.float32, copy=False), self._count.copy(), rejected / values)
+        pixels = np.where(low, less_low.mean, kept.mean) * (count > 0)
+        rejected = 2 * int(two_high.sum()) + int(one_high.sum()) + int(low.sum())
+        values = float(everything.n.sum(dtype=np.float64))
+        return Integrated(pixels, self._count.copy(), rejected / max(values, 1.0))
 
-    def _sky(self) -> NDArray[np.float32]:
+    def _sky(self) -> _Plane:
         """Background level of each channel, from a sample of the covered pixels."""
         rows, columns = (slice(None, None, max(1, n // 256)) for n in self._count.shape)
         sample, seen = self._mean[rows, columns], self._count[rows, columns] > 0
@@ -104,19 +104,52 @@ class Accumulator:
             return np.zeros(self._mean.shape[2:], dtype=np.float32)
         return np.asarray(np.median(sample[seen], axis=0), dtype=np.float32)
 
-    @staticmethod
-    def _beyond(
-        value: NDArray[np.float32],
-        mean: NDArray[np.float32],
-        m2: NDArray[np.float32],
-        n: NDArray[np.float32],
-        noise2: NDArray[np.float32],
-        sky: NDArray[np.float32],
-    ) -> NDArray[np.bool_]:
-        """Whether ``value`` is over 3σ above the ``mean`` of ``n`` others, that mean's own error included."""
-        known = noise2 + (np.float32(_STAR_SCATTER) * (mean - sky)) ** 2
-        scatter = (m2 + np.float32(_PRIOR_VALUES) * known) / (n - 1 + np.float32(_PRIOR_VALUES))
-        scatter = np.maximum(scatter, noise2) * (1 + 1 / n)
-        excess = value - mean
-        beyond: NDArray[np.bool_] = (excess > 0) & (excess * excess > np.float32(_REJECT_SIGMA**2) * scatter)
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Moments:
+    """Number, mean and summed squared deviations of the values of each pixel."""
+
+    n: _Plane
+    mean: _Plane
+    m2: _Plane
+
+    def without(self, value: _Plane) -> _Moments:
+        """Take one value out again; of one value or none, it is the mean that stays."""
+        rest = np.maximum(self.n - 1, 1)
+        mean: _Plane = np.divide(self.mean * np.maximum(self.n, 2) - value, rest, dtype=np.float32)
+        m2 = self.m2 - (value - mean) ** 2 * (rest / (rest + 1))
+        return _Moments(rest, mean, np.maximum(m2, np.float32(0)))
+
+    def where(self, chosen: NDArray[np.bool_], other: _Moments) -> _Moments:
+        return _Moments(
+            np.where(chosen, self.n, other.n),
+            np.where(chosen, self.mean, other.mean),
+            np.where(chosen, self.m2, other.m2),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Judge:
+    """Whether a value is more than 3σ from the mean of the others.
+
+    Their scatter is drawn towards what is known beforehand as though that were four more values: the subs'
+    background noise, and 15 % of the signal for what seeing does to stars. It is never below the background
+    noise, and the error of the mean itself comes on top.
+    """
+
+    noise2: _Plane
+    sky: _Plane
+
+    def too_high(self, value: _Plane, others: _Moments) -> NDArray[np.bool_]:
+        return self._beyond(value - others.mean, others)
+
+    def too_low(self, value: _Plane, others: _Moments) -> NDArray[np.bool_]:
+        return self._beyond(others.mean - value, others)
+
+    def _beyond(self, excess: _Plane, others: _Moments) -> NDArray[np.bool_]:
+        known = self.noise2 + (np.float32(_STAR_SCATTER) * (others.mean - self.sky)) ** 2
+        prior = np.float32(_PRIOR_VALUES)
+        variance = (others.m2 + prior * known) / (others.n - 1 + prior)
+        variance = np.maximum(variance, self.noise2) * (1 + 1 / others.n)
+        beyond: NDArray[np.bool_] = (excess > 0) & (excess**2 > np.float32(_REJECT_SIGMA**2) * variance)
         return beyond
