@@ -1,0 +1,177 @@
+"""Events as a person would tell them: one line each, for the log and for a night without a screen."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from pathlib import PurePath
+
+import acquire.events as acq
+import livestack.events as stk
+from firstlight.events import Log, MasterBuilt, RunStarted, Stamped, Summary
+
+
+def describe(stamped: Stamped) -> str | None:
+    """One line for an event worth a line, else None."""
+    return _tell(stamped.event)
+
+
+def level(stamped: Stamped) -> str:
+    """How loud the line is: "info", "warning" or "error"."""
+    match stamped.event:
+        case Log(level=said):
+            return said
+        case acq.PlanEnded(outcome="failed") | acq.ConnectionLost() | acq.StoreWaiting():
+            return "error"
+        case acq.ExposureFailed() | acq.StepGivenUp() | stk.SubRejected():
+            return "warning"
+        case _:
+            return "info"
+
+
+def duration(seconds: float) -> str:
+    """A span of time at a glance: ``45 s``, ``12 min``, ``3 h 05``."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d}"
+
+
+def exposure(seconds: float) -> str:
+    """An exposure time without idle digits: ``120 s``, ``0.001 s``."""
+    return f"{seconds:g} s"
+
+
+def frame_name(kind: str, filter_name: str | None, exposure_s: float) -> str:
+    """What is being shot: ``light L 120 s``."""
+    return " ".join(filter(None, (kind.replace("_", " "), filter_name, exposure(exposure_s))))
+
+
+def coordinates(ra_deg: float, dec_deg: float) -> str:
+    """Right ascension and declination, ``19h59m36s +22°43′``."""
+    ra_s = round(ra_deg % 360 * 240) % 86400
+    dec_m = round(abs(dec_deg) * 60)
+    sign = "−" if dec_deg < 0 else "+"
+    return (
+        f"{ra_s // 3600:02d}h{ra_s // 60 % 60:02d}m{ra_s % 60:02d}s {sign}{dec_m // 60:02d}°{dec_m % 60:02d}′"
+    )
+
+
+@singledispatch
+def _tell(event: object) -> str | None:  # noqa: ARG001 - the fallback: not worth a line
+    return None
+
+
+@_tell.register
+def _(event: RunStarted) -> str:
+    again = ", going on where an earlier run left off" if event.resumed else ""
+    return f"firstlight {event.version} on {event.root}{again}"
+
+
+@_tell.register
+def _(event: Log) -> str:
+    return event.message
+
+
+@_tell.register
+def _(event: acq.PlanStarted) -> str:
+    lights = [line for line in event.lines if line.kind == "light"]
+    wanted, done = sum(line.wanted for line in lights), sum(line.done for line in lights)
+    target = f" of {event.target}" if event.target else ""
+    return f"plan {event.plan_name}: {wanted} subs{target}" + (f", {done} there already" if done else "")
+
+
+@_tell.register
+def _(event: acq.EquipmentReady) -> str:
+    return "connected: " + ", ".join(filter(None, (event.camera, event.filter_wheel, event.mount)))
+
+
+@_tell.register
+def _(event: acq.CoolingDone) -> str:
+    return f"sensor at {event.sensor_temp_c:.1f} °C"
+
+
+@_tell.register
+def _(event: acq.SlewStarted) -> str:
+    return f"slewing to {event.target}, {coordinates(event.ra_deg, event.dec_deg)}"
+
+
+@_tell.register
+def _(event: acq.SlewDone) -> str:
+    return f"on {event.target}"
+
+
+@_tell.register
+def _(event: acq.FilterSelected) -> str:
+    return f"filter {event.filter}"
+
+
+@_tell.register
+def _(event: acq.ExposureFailed) -> str:
+    return f"exposure failed ({event.attempt} of {event.attempts}): {event.reason}"
+
+
+@_tell.register
+def _(event: acq.StepGivenUp) -> str:
+    return f"step given up: {event.reason}"
+
+
+@_tell.register
+def _(event: acq.StoreWaiting) -> str:
+    return f"frame cannot be stored: {event.reason}; trying again in {duration(event.retry_in_s)}"
+
+
+@_tell.register
+def _(event: acq.FrameStored) -> str:
+    return f"stored {frame_name(event.kind, event.filter, event.exposure_s)}: {PurePath(event.path).name}"
+
+
+@_tell.register
+def _(event: acq.ConnectionLost) -> str:
+    return f"lost {event.what}: {event.reason}; waiting for it"
+
+
+@_tell.register
+def _(event: acq.ConnectionRestored) -> str:
+    return f"{event.what} is back"
+
+
+@_tell.register
+def _(_event: acq.PlanPaused) -> str:
+    return "paused"
+
+
+@_tell.register
+def _(_event: acq.PlanResumed) -> str:
+    return "going on"
+
+
+@_tell.register
+def _(event: acq.PlanEnded) -> str:
+    return f"plan {event.outcome}" + (f": {event.reason}" if event.reason else "")
+
+
+@_tell.register
+def _(event: MasterBuilt) -> str:
+    name = " ".join(filter(None, (event.kind.replace("_", " "), event.filter)))
+    length = f" of {exposure(event.exposure_s)}" if event.exposure_s else ""
+    return f"master {name} from {event.n_frames} frames{length}"
+
+
+@_tell.register
+def _(event: stk.SubAccepted) -> str:
+    name = " ".join(filter(None, ("sub", event.filter)))
+    return f"{name} stacked: FWHM {event.fwhm_px:.1f} px, {event.n_matches} stars matched"
+
+
+@_tell.register
+def _(event: stk.SubRejected) -> str:
+    name = " ".join(filter(None, ("sub", event.filter)))
+    return f"{name} rejected, {event.reason}: {event.detail}"
+
+
+@_tell.register
+def _(event: Summary) -> str:
+    return (
+        f"night {event.outcome}: {event.subs_shot} subs shot, {event.subs_accepted} accepted, "
+        f"{event.subs_rejected} rejected, in {duration(event.seconds)}"
+    )
