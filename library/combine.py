@@ -57,8 +57,8 @@ def combine(
         pedestal = bias if dark is None else dark
         if pedestal is None and not allow_uncalibrated_flat:
             raise UncalibratedFlatError(
-                f"{len(paths)} flats ({paths[0].name} …) have neither a flat-dark nor a bias: a flat with its pedestal in it "
-                "corrects vignetting wrongly; shoot biases or flat-darks with the same settings"
+                f"{len(paths)} flats ({paths[0].name} …) have neither a flat-dark nor a bias: "
+                "a flat with its pedestal in it corrects vignetting wrongly; shoot biases or flat-darks with the same settings"
             )
     elif bias is not None or dark is not None:
         raise ValueError("only flats are calibrated before they are combined: a master dark keeps its bias")
@@ -103,14 +103,20 @@ def clipped_mean(
     """
     if len(stack) < 3:
         return stack.mean(axis=0, dtype=np.float64).astype(np.float32), 0
-    deviation = stack - np.median(stack, axis=0)
-    np.abs(deviation, out=deviation)
-    sigma = _MAD_TO_SIGMA * np.median(deviation, axis=0)
+    ordered = np.sort(stack, axis=0)  # summed in this order, so that the frames' own does not matter
+    deviation = np.abs(ordered - _middle(ordered))
+    sigma = np.float32(_MAD_TO_SIGMA) * _middle(np.sort(deviation, axis=0))
     np.maximum(sigma, max(float(np.median(sigma)), noise_floor), out=sigma)
     keep = deviation <= clip_sigma * sigma
     kept = keep.sum(axis=0)  # never 0: half of the frames are within one MAD of the median
-    total = stack.sum(axis=0, dtype=np.float64, where=keep)
+    total = ordered.sum(axis=0, dtype=np.float64, where=keep)
     return (total / kept).astype(np.float32), int(keep.size - kept.sum())
+
+
+def _middle(ordered: Plane) -> Plane:
+    """The median of what is sorted along the first axis; several times faster than ``np.median``."""
+    last = len(ordered) - 1
+    return (ordered[last // 2] + ordered[(last + 1) // 2]) / np.float32(2)
 
 
 def _common_shape(paths: Sequence[Path]) -> tuple[tuple[int, int], float]:
