@@ -8,8 +8,9 @@ import signal
 import socket
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import TracebackType
+from typing import Any
 
 from acquire.clock import Clock, backoff
 from acquire.errors import DeviceLostError, ServerUnreachableError
@@ -37,22 +38,23 @@ class WorkerLink:
         self._to_worker: asyncio.StreamWriter | None = None
         self._connected = asyncio.Event()
         self._supervisor: asyncio.Task[None] | None = None
-        self._errors: deque[str] = deque(maxlen=5)
+        self._first_end: asyncio.Future[str]
 
     async def __aenter__(self) -> WorkerLink:
-        ended = asyncio.get_running_loop().create_future()
-        self._supervisor = asyncio.create_task(self._supervise(ended))
+        self._first_end = asyncio.get_running_loop().create_future()
+        self._supervisor = asyncio.create_task(self._supervise())
         connected = asyncio.create_task(self._connected.wait())
         try:
-            await asyncio.wait({connected, ended}, return_when=asyncio.FIRST_COMPLETED)
+            waiting: set[asyncio.Future[Any]] = {connected, self._first_end}
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         finally:
             connected.cancel()
             if not self._connected.is_set():
                 await self._close()
         if not self._connected.is_set():
             raise ServerUnreachableError(
-                f"no INDI server answers at {self._host}:{self._port} ({ended.result()}); start one, "
-                "for example with indiserver and your drivers, or give its address with --indi HOST:PORT"
+                f"{self._first_end.result()}; start one there (for example indiserver with your drivers), "
+                "or give the right address with --indi HOST:PORT"
             )
         return self
 
@@ -85,20 +87,17 @@ class WorkerLink:
                 await self._supervisor
             self._supervisor = None
 
-    async def _supervise(self, first_end: asyncio.Future[str]) -> None:
+    async def _supervise(self) -> None:
         waits = backoff(_FIRST_RETRY_S, _LONGEST_RETRY_S)
         while True:
-            reason = await self._one_life()
-            if self._connected.is_set():
-                self._connected.clear()
+            born = self._clock.monotonic()
+            await self._one_life()
+            if self._clock.monotonic() - born > _LONGEST_RETRY_S:  # it was no crash on arrival
                 waits = backoff(_FIRST_RETRY_S, _LONGEST_RETRY_S)
-            elif not first_end.done():
-                first_end.set_result(reason)
-            self.mirror.lose(reason)
             await self._clock.sleep(next(waits))
 
-    async def _one_life(self) -> str:
-        """Run one worker from its start to its end; returns the reason of the end."""
+    async def _one_life(self) -> None:
+        """Run one worker from its start to its end."""
         ours, theirs = socket.socketpair()
         with theirs:
             for end in (ours, theirs):
@@ -111,43 +110,52 @@ class WorkerLink:
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.PIPE,
             )
-        self.worker_pid = process.pid
         reader, writer = await asyncio.open_connection(sock=ours, limit=_READ_AHEAD)
-        self._to_worker = writer
-        listening = asyncio.create_task(self._keep_errors(process))
+        self.worker_pid, self._to_worker = process.pid, writer
+        errors = asyncio.create_task(_last_lines(process))
         try:
-            return await self._mirror_until_end(reader, process)
+            reason = await self._mirror_until_end(reader)
+            if reason is None:
+                status = await process.wait()
+                cause = signal.Signals(-status).name if status < 0 else f"status {status}"
+                reason = f"the INDI client process ended ({cause}): {await errors}"
+            self._lose(reason)
         finally:
-            self._to_worker = self.worker_pid = None
+            self.worker_pid = self._to_worker = None
             writer.close()  # the worker's sign to disconnect and end
             await _end(process, self._clock)
-            await listening
+            await errors
 
-    async def _mirror_until_end(self, reader: asyncio.StreamReader, process: asyncio.subprocess.Process) -> str:
-        reason = None
+    async def _mirror_until_end(self, reader: asyncio.StreamReader) -> str | None:
+        """Fill the mirror; returns why the server is gone, or ``None`` if it is the worker that ended."""
         try:
             while True:
                 header_size, payload_size = PREFIX.unpack(await reader.readexactly(PREFIX.size))
                 message = unpack(await reader.readexactly(header_size))
                 payload = await reader.readexactly(payload_size) if payload_size else b""
                 if message["type"] in {"failed", "disconnected"}:
-                    reason = message["reason"]
+                    return str(message["reason"])
                 self.mirror.apply(message, payload)
                 if message["type"] == "connected":
                     self._connected.set()
         except (asyncio.IncompleteReadError, ConnectionError):
-            status = await process.wait()
-        if reason is not None:
-            return f"{self._host}:{self._port}: {reason}"
-        cause = signal.Signals(-status).name if status < 0 else f"status {status}"
-        return f"the INDI client process ended ({cause}) {' / '.join(self._errors)}".rstrip()
+            return None
 
-    async def _keep_errors(self, process: asyncio.subprocess.Process) -> None:
-        """Keep the last lines that the worker or the C++ library below it printed."""
-        assert process.stderr is not None
-        self._errors.clear()
-        async for line in process.stderr:
-            self._errors.append(line.decode(errors="replace").strip())
+    def _lose(self, reason: str) -> None:
+        said = f"{self._host}:{self._port}: {reason}"
+        self._connected.clear()
+        self.mirror.lose(said)
+        if not self._first_end.done():
+            self._first_end.set_result(said)
+
+
+async def _last_lines(process: asyncio.subprocess.Process) -> str:
+    """Give the last that the worker, or the C++ library below it, printed."""
+    assert process.stderr is not None
+    lines: deque[str] = deque(maxlen=3)
+    async for line in process.stderr:
+        lines.append(line.decode(errors="replace").strip())
+    return " / ".join(lines)
 
 
 async def _end(process: asyncio.subprocess.Process, clock: Clock, patience_s: float = 3.0) -> None:
@@ -159,5 +167,3 @@ async def _end(process: asyncio.subprocess.Process, clock: Clock, patience_s: fl
     if not waiting.done():
         process.kill()
     await waiting
-
-

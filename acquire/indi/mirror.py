@@ -73,6 +73,10 @@ class Link(Protocol):
         """Ask for the device's BLOBs."""
 
 
+class NotInTimeError(DeviceError):
+    """What was waited for has not happened in the time allowed."""
+
+
 class _Waiter(Generic[_T]):
     def __init__(self, look: Callable[[], _T | None], device: str) -> None:
         self.device = device
@@ -145,7 +149,7 @@ class Mirror:
         """Return the first thing that ``look`` finds, looking after everything that the server tells.
 
         Raises :class:`DeviceLostError` when the connection or the device goes away, and
-        :class:`DeviceError` saying ``what`` after ``timeout_s``.
+        :class:`NotInTimeError` saying ``what`` after ``timeout_s``.
         """
         if self._lost is not None:
             raise DeviceLostError(self._lost)
@@ -155,7 +159,7 @@ class Mirror:
             return waiter.future.result()
         said = f"{device}: {what} has not happened within {timeout_s:g} s"
         timer = asyncio.ensure_future(self._clock.sleep(timeout_s))
-        timer.add_done_callback(lambda _: waiter.fail(DeviceError(said + self._driver_says(device))))
+        timer.add_done_callback(lambda _: waiter.fail(NotInTimeError(said + self._driver_says(device))))
         self._waiters.add(waiter)
         try:
             return await waiter.future

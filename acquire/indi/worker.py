@@ -113,7 +113,7 @@ class _Connection(PyIndi.BaseClient):
         self.report({"type": "message", "device": None, "text": message})
 
     @_guarded
-    def serverDisconnected(self, exit_code: int) -> None:  # noqa: N802 - PyIndi's name
+    def serverDisconnected(self, exit_code: int) -> None:  # noqa: N802, ARG002 - PyIndi's names
         """The server went away, or we left."""
         self.report({"type": "disconnected", "reason": "the server closed the connection"})
         self.gone.set()
@@ -192,7 +192,8 @@ def _elements(prop: PyIndi.Property, kind: str) -> list[Message]:
         ]
     if kind == "text":
         return [
-            {"name": w.getName(), "label": w.getLabel(), "value": w.getText()} for w in PyIndi.PropertyText(prop)
+            {"name": w.getName(), "label": w.getLabel(), "value": w.getText()}
+            for w in PyIndi.PropertyText(prop)
         ]
     if kind == "light":
         return [
@@ -243,5 +244,5 @@ def main(host: str, port: int, fd: int) -> int:
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     status = main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
-    # The library's threads may still be at work in C++ and would abort an interpreter that is being torn down.
+    # The library's threads may still be at work in C++; tearing the interpreter down below them aborts.
     os._exit(status)

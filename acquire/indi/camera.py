@@ -1,0 +1,234 @@
+"""An INDI camera."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import re
+from collections.abc import Callable
+
+from acquire.clock import Clock
+from acquire.devices import CoolerStatus, ExposureRequest, RawFrame
+from acquire.errors import DeviceError, DeviceLostError, ExposureFailedError
+from acquire.indi.device import IndiDevice
+from acquire.indi.mirror import Blob, Link, NotInTimeError
+from library.frames import FrameKind
+
+IMAGE = "CCD1"
+_FRAME_TYPE = {
+    FrameKind.LIGHT: "FRAME_LIGHT",
+    FrameKind.BIAS: "FRAME_BIAS",
+    FrameKind.DARK: "FRAME_DARK",
+    FrameKind.FLAT: "FRAME_FLAT",
+    FrameKind.FLAT_DARK: "FRAME_DARK",
+}
+_COOLER_HOLDS_S = 2.0
+_READOUT_MARGIN_S = 120.0
+_ABORT_S = 15.0
+_TEMPERATURE = ("CCD_TEMPERATURE", "CCD_TEMPERATURE_VALUE")
+_EXPOSURE = ("CCD_EXPOSURE", "CCD_EXPOSURE_VALUE")
+_BLOCK = 2880
+
+
+class IndiCamera(IndiDevice):
+    """Implements :class:`acquire.devices.Camera` with the properties of INDI's CCD drivers."""
+
+    def __init__(
+        self, link: Link, name: str, clock: Clock, readout_margin_s: float = _READOUT_MARGIN_S
+    ) -> None:
+        super().__init__(link, name)
+        self._clock = clock
+        self._readout_margin_s = readout_margin_s
+
+    @property
+    def has_cooler(self) -> bool:
+        """Whether the sensor's temperature can be set."""
+        found = self.get(_TEMPERATURE[0])
+        return found is not None and found.writable
+
+    # -- cooling -------------------------------------------------------------------------------
+
+    async def cool_to(
+        self,
+        temp_c: float,
+        *,
+        tolerance_c: float,
+        timeout_s: float,
+        on_progress: Callable[[CoolerStatus], None],
+    ) -> CoolerStatus:
+        """Set the sensor's temperature and return once it is within tolerance and has stayed there.
+
+        The driver's own ramp, if it has one, sets the pace.
+        """
+        prop, element = _TEMPERATURE
+        deadline = self._clock.monotonic() + timeout_s
+        self.check_range(self.need(prop), {element: temp_c})
+        await self.press("CCD_COOLER", "COOLER_ON")
+        told = since = self._mirror.serial
+        self._link.send(self._name, prop, {element: temp_c})
+
+        def look(wanted: bool) -> CoolerStatus | None:
+            nonlocal told
+            found = self.need(prop)
+            if found.serial <= since:
+                return None
+            self.refuse_alert(found, f"cooling to {temp_c:g} °C")
+            status = self._cooler_status()
+            if found.serial > told:
+                told = found.serial
+                on_progress(status)
+            return status if (abs(status.sensor_temp_c - temp_c) <= tolerance_c) is wanted else None
+
+        what = f"reaching {temp_c:g} ± {tolerance_c:g} °C"
+        while True:
+            await self.wait_for(lambda: look(True), what, max(0.0, deadline - self._clock.monotonic()))
+            try:
+                await self.wait_for(lambda: look(False), "drifting off", _COOLER_HOLDS_S)
+            except NotInTimeError:
+                return self._cooler_status()
+
+    def _cooler_status(self) -> CoolerStatus:
+        sensor_temp_c = self.number(*_TEMPERATURE)
+        if sensor_temp_c is None:
+            raise DeviceLostError(f"{self._name} no longer tells its temperature")
+        return CoolerStatus(
+            sensor_temp_c=sensor_temp_c, power_percent=self.number("CCD_COOLER_POWER", "CCD_COOLER_VALUE")
+        )
+
+    # -- exposing ------------------------------------------------------------------------------
+
+    async def expose(self, request: ExposureRequest, on_progress: Callable[[float], None]) -> RawFrame:
+        """Make one exposure; ``on_progress`` is told the seconds left.
+
+        Raises :class:`ExposureFailedError` if no whole frame comes of it; the camera is idle again then.
+        """
+        await self.abort()  # whatever an earlier client left running is not ours
+        await self._apply(request)
+        try:
+            blob = await self._blob_of(request.exposure_s, on_progress)
+        except DeviceLostError:
+            raise
+        except DeviceError as error:
+            with contextlib.suppress(DeviceError):  # the first error is the one to tell
+                await self.abort()
+            raise ExposureFailedError(str(error)) from error
+        self._refuse_cut_short(blob)
+        return RawFrame(
+            fits=blob.data,
+            gain=self._control("gain"),
+            offset=self._control("offset"),
+            sensor_temp_c=self.number(*_TEMPERATURE),
+            read_mode=self._read_mode(),
+        )
+
+    async def abort(self) -> None:
+        """Stop the exposure in progress, if any."""
+        exposure = self.get(_EXPOSURE[0])
+        if exposure is None or exposure.state != "Busy" or self.get("CCD_ABORT_EXPOSURE") is None:
+            return
+        self._link.send(self._name, "CCD_ABORT_EXPOSURE", {"ABORT": True})
+        await self.wait_for(
+            lambda: self.need(_EXPOSURE[0]).state != "Busy", "aborting the exposure", _ABORT_S
+        )
+
+    async def _apply(self, request: ExposureRequest) -> None:
+        """Bring the camera's settings to the request's; those that are right already cost nothing."""
+        await self.press("UPLOAD_MODE", "UPLOAD_CLIENT")
+        await self.press("CCD_TRANSFER_FORMAT", "FORMAT_FITS")
+        await self.press("CCD_COMPRESSION", "INDI_DISABLED", "CCD_RAW")
+        await self.press("CCD_FRAME_TYPE", _FRAME_TYPE[request.kind])
+        if self.get("CCD_BINNING") or request.binning != 1:
+            await self.set("CCD_BINNING", {"HOR_BIN": request.binning, "VER_BIN": request.binning})
+        width, height = self.number("CCD_INFO", "CCD_MAX_X"), self.number("CCD_INFO", "CCD_MAX_Y")
+        if width and height and self.get("CCD_FRAME"):
+            await self.set("CCD_FRAME", {"X": 0, "Y": 0, "WIDTH": width, "HEIGHT": height})
+        for word, value in (("gain", request.gain), ("offset", request.offset)):
+            if value is not None:
+                prop, element = self._find_control(word) or self._no_control(word)
+                await self.set(prop, {element: value})
+                if not math.isclose(taken := self.number(prop, element) or 0.0, value, abs_tol=1e-3):
+                    raise DeviceError(f"{self._name} was asked for {word} {value:g} and took {taken:g}")
+
+    async def _blob_of(self, exposure_s: float, on_progress: Callable[[float], None]) -> Blob:
+        """Start an exposure; wait for its BLOB and for CCD_EXPOSURE to turn Ok, in whichever order."""
+        prop, element = _EXPOSURE
+        shortest_s = self.need(prop).elements[element].min
+        values: dict[str, float | str | bool] = {element: max(exposure_s, shortest_s)}
+        self.check_range(self.need(prop), values)
+        self._mirror.drop_blob(self._name, IMAGE)
+        since = told = self._mirror.serial
+        began: int | None = None
+        self._link.send(self._name, prop, values)
+
+        def look() -> Blob | None:
+            nonlocal began, told
+            exposure, blob = self.need(prop), self._mirror.blob(self._name, IMAGE)
+            if exposure.serial <= since:
+                return None
+            self.refuse_alert(exposure, f"an exposure of {exposure_s:g} s", ExposureFailedError)
+            left_s = float(exposure.elements[element].value)
+            if exposure.state == "Busy":
+                began = began or exposure.serial
+                if exposure.serial > told:
+                    told = exposure.serial
+                    on_progress(left_s)
+                if blob and blob.serial < exposure.serial and left_s > 0:
+                    self._mirror.drop_blob(self._name, IMAGE)  # still exposing: it is an earlier one's
+                return None
+            if began is None:
+                return None  # the echo of an earlier exposure
+            if exposure.state == "Idle":
+                raise ExposureFailedError(f"{self._name}: the exposure of {exposure_s:g} s was aborted")
+            return blob if blob and blob.serial > began else None
+
+        try:
+            what = f"the image of an exposure of {exposure_s:g} s"
+            return await self.wait_for(look, what, exposure_s + self._readout_margin_s)
+        finally:
+            self._mirror.drop_blob(self._name, IMAGE)
+
+    def _refuse_cut_short(self, blob: Blob) -> None:
+        if not blob.data:
+            raise ExposureFailedError(
+                f"{self._name}: the image came short: {blob.arrived} of {blob.declared} bytes"
+            )
+        if not blob.data.startswith(b"SIMPLE") or len(blob.data) % _BLOCK:
+            raise ExposureFailedError(
+                f'{self._name}: the image is no whole FITS file ("{blob.format}", {len(blob.data)} bytes); '
+                "set the driver's transfer format to FITS"
+            )
+
+    # -- gain, offset, read mode ---------------------------------------------------------------
+
+    def _find_control(self, word: str) -> tuple[str, str] | None:
+        """Property and element of "gain" or "offset": drivers agree on neither."""
+        for prop, element in ((f"CCD_{word.upper()}", word.upper()), ("CCD_CONTROLS", word.capitalize())):
+            found = self.get(prop)
+            if found and element in found.elements:
+                return prop, element
+        vendor = re.compile(rf"([A-Z0-9]+_)?{word}", re.IGNORECASE)  # TC_OFFSET and its like
+        for found in self._mirror.properties(self._name):
+            if found.kind == "number" and found.writable:
+                for element in found.elements:
+                    if vendor.fullmatch(element):
+                        return found.name, element
+        return None
+
+    def _no_control(self, word: str) -> tuple[str, str]:
+        raise DeviceError(
+            f"{self._name} has no {word}: looked for CCD_{word.upper()}.{word.upper()}, "
+            f"CCD_CONTROLS.{word.capitalize()} and a vendor's …_{word.upper()}; leave {word} out of [camera]"
+        )
+
+    def _control(self, word: str) -> float | None:
+        found = self._find_control(word)
+        return self.number(*found) if found else None
+
+    def _read_mode(self) -> str | None:
+        for name in ("CCD_READ_MODE", "READ_MODE"):
+            found = self.get(name)
+            if found and found.kind == "switch" and (on := found.on()):
+                return found.elements[on].label or on
+            if found and found.kind == "number":
+                return ", ".join(f"{element.value:g}" for element in found.elements.values())
+        return None

@@ -1,0 +1,71 @@
+"""An INDI mount."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from acquire.clock import Clock
+from acquire.coordinates import icrs_to_jnow, separation_deg
+from acquire.errors import DeviceError
+from acquire.indi.device import IndiDevice
+from acquire.indi.mirror import Link
+
+_SLEW_S = 600.0
+_NEAR_DEG = 0.25
+_COORDINATES = "EQUATORIAL_EOD_COORD"
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class IndiMount(IndiDevice):
+    """Implements :class:`acquire.devices.Mount`. INDI's coordinates are those of the equinox of date."""
+
+    def __init__(
+        self,
+        link: Link,
+        name: str,
+        clock: Clock,
+        settle_s: float = 0.0,
+        now: Callable[[], datetime] = _utc_now,
+    ) -> None:
+        super().__init__(link, name)
+        self._clock = clock
+        self._settle_s = settle_s
+        self._now = now
+
+    async def slew(self, ra_deg: float, dec_deg: float) -> None:
+        """Slew to ICRS coordinates, start tracking, and return once settled.
+
+        Raises :class:`DeviceError` if the mount refuses or stops somewhere else.
+        """
+        await self.press("TELESCOPE_PARK", "UNPARK")
+        await self.press("ON_COORD_SET", "TRACK")
+        ra, dec = icrs_to_jnow(ra_deg, dec_deg, self._now())
+        since = self._mirror.serial
+        started = False
+        self._link.send(self._name, _COORDINATES, {"RA": ra / 15.0, "DEC": dec})
+
+        def look() -> bool:
+            nonlocal started
+            found = self.need(_COORDINATES)
+            if found.serial <= since:
+                return False
+            self.refuse_alert(found, "the slew")
+            if found.state == "Busy":
+                started = True
+                return False
+            off_deg = separation_deg(
+                ra, dec, 15.0 * float(found.elements["RA"].value), float(found.elements["DEC"].value)
+            )
+            if started and off_deg > _NEAR_DEG:
+                raise DeviceError(
+                    f"{self._name} stopped {off_deg:.1f}° off the target; is it in reach, and aligned?"
+                )
+            return off_deg <= _NEAR_DEG  # not started and not there: the driver has not taken the order yet
+
+        await self.wait_for(look, "arriving at the target", _SLEW_S)
+        await self.press("TELESCOPE_TRACK_STATE", "TRACK_ON")
+        await self._clock.sleep(self._settle_s)

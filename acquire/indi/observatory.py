@@ -1,0 +1,155 @@
+"""An INDI server's devices as an observatory: chosen, connected, told about each other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from acquire.clock import Clock, RealClock, backoff
+from acquire.devices import Observatory
+from acquire.errors import DeviceError, DeviceMissingError
+from acquire.indi.camera import IndiCamera
+from acquire.indi.device import IndiDevice
+from acquire.indi.link import WorkerLink
+from acquire.indi.mirror import Mirror, NotInTimeError
+from acquire.indi.mount import IndiMount
+from acquire.indi.wheel import IndiWheel
+from acquire.plan import Plan
+
+_DEFINED_S = 10.0
+_CONNECT_S = 60.0
+_QUIET_S = 0.3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Role:
+    """A kind of device: its bit in DRIVER_INFO and the property that shows that it is up."""
+
+    what: str
+    key: str
+    interface: int
+    property: str
+
+
+_CAMERA = _Role(what="camera", key="camera", interface=1 << 1, property="CCD_EXPOSURE")
+_WHEEL = _Role(what="filter wheel", key="filter_wheel", interface=1 << 4, property="FILTER_SLOT")
+_MOUNT = _Role(what="mount", key="mount", interface=1 << 0, property="EQUATORIAL_EOD_COORD")
+
+
+@asynccontextmanager
+async def connect(host: str, port: int, plan: Plan, clock: Clock | None = None) -> AsyncIterator[Observatory]:
+    """Connect to what the plan needs; on leaving, the devices stay as they are.
+
+    Raises :class:`ServerUnreachableError`, :class:`DeviceMissingError`, or :class:`DeviceError` if a device
+    will not connect.
+    """
+    clock = clock or RealClock()
+    async with WorkerLink(host, port, clock) as link:
+        names = await _choose(link.mirror, plan, clock)
+        camera = IndiCamera(link, names[_CAMERA], clock)
+        wheel = IndiWheel(link, names[_WHEEL]) if _WHEEL in names else None
+        mount = IndiMount(link, names[_MOUNT], clock, plan.options.settle_s) if _MOUNT in names else None
+
+        async def bring_up() -> None:
+            """Connect the devices, and do what a server or driver forgets when it restarts."""
+            await asyncio.gather(*(_connect_device(link, name, role) for role, name in names.items()))
+            await _definitions(link.mirror, set(names.values()), clock)
+            link.enable_blobs(camera.name)
+            await _introduce(camera, wheel, mount)
+
+        async def restore() -> None:
+            for wait_s in backoff(0.5, 15.0):
+                await link.wait_connected()
+                try:
+                    await bring_up()
+                except DeviceError:
+                    await clock.sleep(wait_s)
+                else:
+                    return
+
+        await bring_up()
+        yield Observatory(camera=camera, wheel=wheel, mount=mount, restore=restore)
+
+
+async def _choose(mirror: Mirror, plan: Plan, clock: Clock) -> dict[_Role, str]:
+    """Pick a device for every role that the plan needs or names."""
+    named = {
+        _CAMERA: plan.equipment.camera,
+        _WHEEL: plan.equipment.filter_wheel,
+        _MOUNT: plan.equipment.mount,
+    }
+    needed = {_CAMERA: True, _WHEEL: plan.needs_wheel, _MOUNT: plan.target is not None}
+    roles = [role for role in named if needed[role] or named[role]]
+    await _definitions(mirror, {name for name in named.values() if name}, clock)
+    chosen: dict[_Role, str] = {}
+    for role in roles:
+        chosen[role] = _pick(mirror, role, named[role], chosen.values())
+    return chosen
+
+
+async def _definitions(mirror: Mirror, expected: set[str], clock: Clock) -> None:
+    """Wait until every device and property is defined; the protocol has no word for that but silence."""
+    deadline = clock.monotonic() + _DEFINED_S
+    before: set[tuple[str, str]] = set()
+    while clock.monotonic() < deadline:
+        now = {(prop.device, prop.name) for device in mirror.devices() for prop in mirror.properties(device)}
+        if now and now == before and expected <= set(mirror.devices()):
+            return
+        before = now
+        await clock.sleep(_QUIET_S)
+
+
+def _pick(mirror: Mirror, role: _Role, name: str | None, taken: Iterable[str]) -> str:
+    there = ", ".join(f'"{device}"' for device in mirror.devices()) or "none"
+    if name is not None:
+        if name not in mirror.devices():
+            raise DeviceMissingError(
+                f'there is no {role.what} "{name}" on the server; it has {there}. '
+                f"Correct {role.key} in [equipment]"
+            )
+        return name
+    offers = [device for device in mirror.devices() if _interface(mirror, device) & role.interface]
+    # A camera with a wheel of its own gives way to a wheel that is nothing else.
+    apart = [device for device in offers if device not in taken]
+    if len(apart) == 1 or (not apart and len(offers) == 1):
+        return (apart or offers)[0]
+    if not offers:
+        raise DeviceMissingError(f"there is no {role.what} on the server; it has {there}")
+    several = ", ".join(f'"{device}"' for device in offers)
+    raise DeviceMissingError(
+        f"there is more than one {role.what} on the server: {several}. Name one as {role.key} in [equipment]"
+    )
+
+
+def _interface(mirror: Mirror, device: str) -> int:
+    """What the driver says it is; one that says nothing is known by its properties."""
+    info = mirror.get(device, "DRIVER_INFO")
+    text = info.elements["DRIVER_INTERFACE"].value if info and "DRIVER_INTERFACE" in info.elements else ""
+    if str(text).isdigit():
+        return int(text)
+    return sum(role.interface for role in (_CAMERA, _WHEEL, _MOUNT) if mirror.get(device, role.property))
+
+
+async def _connect_device(link: WorkerLink, name: str, role: _Role) -> None:
+    device = IndiDevice(link, name)
+    try:
+        await device.wait_for(lambda: device.get("CONNECTION"), "being defined", _DEFINED_S)
+        await device.set("CONNECTION", {"CONNECT": True}, timeout_s=_CONNECT_S)
+        await device.wait_for(lambda: device.get(role.property), "being ready", _CONNECT_S)
+    except NotInTimeError as error:
+        raise DeviceError(f"{error}; is the {role.what} powered and plugged in?") from error
+
+
+async def _introduce(camera: IndiCamera, wheel: IndiWheel | None, mount: IndiMount | None) -> None:
+    """Tell the camera its mount and wheel, so that its headers hold their coordinates and filter."""
+    active = camera.get("ACTIVE_DEVICES")
+    others: dict[str, IndiDevice | None] = {"ACTIVE_TELESCOPE": mount, "ACTIVE_FILTER": wheel}
+    values: dict[str, float | str | bool] = {
+        element: device.name
+        for element, device in others.items()
+        if device and active and element in active.elements
+    }
+    if values:
+        await camera.set("ACTIVE_DEVICES", values)

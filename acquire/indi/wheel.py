@@ -1,0 +1,42 @@
+"""An INDI filter wheel."""
+
+from __future__ import annotations
+
+from acquire.errors import DeviceError
+from acquire.indi.device import IndiDevice
+
+_SLOT = ("FILTER_SLOT", "FILTER_SLOT_VALUE")
+_TURN_S = 90.0
+
+
+class IndiWheel(IndiDevice):
+    """Implements :class:`acquire.devices.FilterWheel`; names come from FILTER_NAME, or else are numbers."""
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """Names by slot, first slot first."""
+        names = self.get("FILTER_NAME")
+        if names is not None:
+            return tuple(
+                element.value or str(slot) for slot, element in enumerate(names.elements.values(), 1)
+            )
+        slots = int(self.need(_SLOT[0]).elements[_SLOT[1]].max)
+        return tuple(str(slot) for slot in range(1, slots + 1))
+
+    async def select(self, filter_name: str) -> None:
+        """Turn to the filter and return once it is in place."""
+        if filter_name not in self.filters:
+            raise DeviceError(f'{self._name} has no filter "{filter_name}"; it has {", ".join(self.filters)}')
+        prop, element = _SLOT
+        slot = float(1 + self.filters.index(filter_name))
+
+        def in_place(since: int) -> bool:
+            found = self.need(prop)
+            if found.serial > since:
+                self.refuse_alert(found, f'turning to "{filter_name}"')
+            return found.serial > since and found.state != "Busy" and found.elements[element].value == slot
+
+        if self.need(prop).state == "Alert" or not in_place(since=-1):
+            since = self._mirror.serial
+            self._link.send(self._name, prop, {element: slot})
+            await self.wait_for(lambda: in_place(since), f'turning to "{filter_name}"', _TURN_S)
