@@ -7,10 +7,10 @@ import re
 from datetime import UTC, datetime, timedelta
 
 _SEXAGESIMAL = re.compile(
-    r"""\s* (?P<sign>[+-−]?) \s*
-        (?P<whole>\d+(?:\.\d+)?) \s* (?P<unit>[hd°:\s]?) \s*
-        (?: (?P<minutes>\d+(?:\.\d+)?) \s* [m'′:\s]? \s* )?
-        (?: (?P<seconds>\d+(?:\.\d+)?) \s* [s"″]? \s* )?""",
+    r"""\s* (?P<sign>[-+−]?) \s* (?P<whole>\d+(?:\.\d+)?)
+        (?: \s* (?P<unit>[hd°:\s])
+            (?: \s* (?P<minutes>\d+(?:\.\d+)?)
+                (?: \s* [m'′:\s] (?: \s* (?P<seconds>\d+(?:\.\d+)?) \s* [s"″]? )? )? )? )? \s*""",
     re.VERBOSE,
 )
 _J2000 = datetime(2000, 1, 1, 12, tzinfo=UTC)
