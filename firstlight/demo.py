@@ -56,4 +56,5 @@ flat_exposure_s = 2.5
 
 [options]
 order = "interleave"
+settle_s = 0.2
 """

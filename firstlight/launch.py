@@ -68,6 +68,7 @@ def start_session(spec: SessionSpec) -> int:
     process.wait()  # it forks and goes: the session itself is nobody's child
     with os.fdopen(read_end, encoding="utf-8") as pipe:
         answer = pipe.readline()
+        pipe.read()
     if not answer:
         raise FirstlightError(f"the session ended before it was ready; its last words are in {root.log}")
     reply: dict[str, Any] = json.loads(answer)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from firstlight.errors import FirstlightError, SessionRunningError
+
+
+LOCK_PATIENCE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,8 @@ class Root:
     def locked(self) -> Iterator[None]:
         """Hold the root for one session; the kernel lets go of it however the process ends.
 
+        A session that is about to end is given :data:`LOCK_PATIENCE_S` to do so.
+
         Raises
         ------
         SessionRunningError
@@ -54,13 +60,14 @@ class Root:
         """
         fd = os.open(self.path / "session.lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise SessionRunningError(
-                    f"a night is running on {self.path} already. "
-                    f"Look at it with: firstlight attach --root {self.path}"
-                ) from None
+            deadline = time.monotonic() + LOCK_PATIENCE_S
+            while not _flock(fd):
+                if time.monotonic() > deadline:
+                    raise SessionRunningError(
+                        f"a night is running on {self.path} already. "
+                        f"Look at it with: firstlight attach --root {self.path}"
+                    )
+                time.sleep(0.05)
             yield
         finally:
             os.close(fd)
@@ -81,3 +88,11 @@ class Root:
             yield f"/proc/self/fd/{fd}/session.sock"
         finally:
             os.close(fd)
+
+
+def _flock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -46,9 +46,16 @@ async def session(spec: SessionSpec, ready: Callable[[], None]) -> None:
     root.create()
     async with AsyncExitStack() as stack:
         stack.enter_context(root.locked())
-        library = stack.enter_context(Library.open(root.path))
         stream = EventStream(root.journals)
-        stack.callback(stream.close)
+        night: Night | None = None
+
+        def command(word: str) -> None:
+            if night is not None:
+                night.command(word)
+
+        # The socket outlives the devices: who waits for its end finds the root free for another night.
+        await stack.enter_async_context(serve(root, stream, command))
+        library = stack.enter_context(Library.open(root.path))
         log = stack.enter_context(root.log.open("ab"))
         resumed = bool(await asyncio.to_thread(library.done_steps, plan.plan_id))
         stream.emit(RunStarted(version=__version__, root=str(root.path), pid=os.getpid(), resumed=resumed))
@@ -57,15 +64,12 @@ async def session(spec: SessionSpec, ready: Callable[[], None]) -> None:
         await stacker.start()
         host, port = parse_address(spec.indi or DEFAULT_INDI)
         if spec.simulated is not None:
-            host, port = await stack.enter_async_context(
-                embedded_observatory(spec.simulated, log, stream.emit)
-            )
-        observatory = await stack.enter_async_context(connect(host, port, plan, stream.emit))
+            embedded = embedded_observatory(spec.simulated, log, stream.emit)
+            host, port = await stack.enter_async_context(embedded)
+        observatory = await stack.enter_async_context(connect(host, port, plan))
         night = Night(plan=plan, library=library, stream=stream, stacker=stacker)
-        loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, night.command, "stop")
-        await stack.enter_async_context(serve(root, stream, night.command))
+            asyncio.get_running_loop().add_signal_handler(number, command, "stop")
         ready()
         try:
             await night.run(observatory)
@@ -88,7 +92,8 @@ def main() -> None:
             told = True
             with suppress(BrokenPipeError):  # whoever started us did not wait
                 os.write(fd, json.dumps(answer).encode() + b"\n")
-            os.close(fd)
+            if "error" not in answer:
+                os.close(fd)  # after an error it closes with the process, and so says when it is gone
 
     try:
         asyncio.run(session(spec, lambda: tell({"pid": os.getpid()})))

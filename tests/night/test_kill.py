@@ -1,0 +1,97 @@
+"""Whatever is killed, whenever: what was durable is in the library once, and the night can go on."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from library.errors import NotAFitsFileError
+from library.frames import FrameKind
+from library.reading import read_frame
+from library.store import Library
+from tests.night.nights import Night, firstlight, journal, kill_night, session_pid
+
+pytestmark = pytest.mark.slow
+DEMO = ("demo", "--subs", 6, "--speed", 200)
+MOMENTS = ("run_started", "cooling_done", "exposure_started", "frame_stored", "master_built", "sub_accepted")
+
+
+def check_library(root: Path) -> Counter[str]:
+    """Every durable frame is there, once, whole; returns how many of each kind."""
+    told = {each["frame_id"] for each in journal(root) if each["event"] == "frame_stored"}
+    with Library.open(root) as library:
+        records = [record for record in library.find() if record.meta.n_combined == 1]
+    ids = [record.meta.frame_id for record in records]
+    assert len(set(ids)) == len(ids), "a frame is there twice"
+    assert told <= set(ids), "a frame that was durable is lost"
+    steps = [(record.meta.plan_id, record.meta.step_id) for record in records]
+    assert len(set(steps)) == len(steps), "a step was shot twice"
+    files = set((root / "library" / "frames").rglob("*.fits"))
+    assert files == {record.path for record in records}
+    for path in files:
+        try:
+            read_frame(path)
+        except NotAFitsFileError as error:
+            raise AssertionError("a half-written file was taken for a frame") from error
+    assert not list((root / "library").rglob("*.part-*"))
+    return Counter(record.meta.kind for record in records)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_killing_everything_at_any_moment_loses_nothing(
+    root: Path, start: Callable[..., Night], seed: int
+) -> None:
+    chance = random.Random(seed)
+    for _ in range(4):
+        night = start(*DEMO)
+        moment, count = chance.choice(MOMENTS), chance.randint(1, 4)
+        for event in night.events():
+            count -= event["event"] == moment
+            if count == 0:
+                break
+        kill_night(root)
+        night.process.wait()
+        if root.is_dir():
+            check_library(root)
+    done = firstlight(*DEMO, "--json", "--root", root)
+    assert done.returncode == 0, done.stderr
+    kinds = check_library(root)
+    assert kinds == {FrameKind.LIGHT: 6, FrameKind.BIAS: 10, FrameKind.DARK: 10, FrameKind.FLAT: 24}
+
+
+def test_killing_the_screen_leaves_the_night(root: Path, start: Callable[..., Night]) -> None:
+    night = start(*DEMO)
+    night.until("frame_stored")
+    night.end()
+    assert session_pid(root) is not None
+    back = start("attach")
+    assert back.until("summary")["subs_shot"] == 6
+    assert back.seen[0]["event"] == "run_started", "who comes back is given the whole run"
+    assert back.process.wait() == 0
+
+
+@pytest.mark.parametrize("child", ["firstlight.stacker", "acquire.indi.worker", "simulators"])
+def test_killing_one_process_costs_at_most_the_exposure_in_hand(
+    root: Path, start: Callable[..., Night], child: str
+) -> None:
+
+    night = start(*DEMO)
+    night.until("sub_accepted", 2)
+    session = session_pid(root)
+    assert session is not None
+    for pid in Path(f"/proc/{session}/task/{session}/children").read_text().split():
+        if child.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+            os.kill(int(pid), signal.SIGKILL)
+            break
+    else:
+        raise AssertionError(f"there is no {child}")
+    summary = night.until("summary")
+    assert summary["outcome"] == "done"
+    assert summary["subs_accepted"] == 6
+    check_library(root)
