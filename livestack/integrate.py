@@ -11,14 +11,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from livestack.resample import Registered
 
-_REJECT_SIGMA = 3.0
+_REJECT_SIGMA = 3.5
 _PRIOR_VALUES = 4.0
-_STAR_SCATTER = 0.15
+_SEEING_SCATTER = 0.15
+_SLOPE_SCATTER = 0.3
 _FAR = np.float32(np.finfo(np.float32).max)
 
 _Plane = NDArray[np.float32]
@@ -76,7 +78,7 @@ class Accumulator:
         disagree the darker is believed.
         """
         count = self._count if self._mean.ndim == 2 else self._count[..., None]
-        judge = _Judge((self._variance_sum / max(self.subs, 1)).astype(np.float32), self._sky())
+        judge = _Judge(*self._sky())
 
         everything = _Moments(np.broadcast_to(count, self._mean.shape), self._mean, self._m2)
         largest = np.where(count >= 1, self._largest, self._mean)
@@ -96,13 +98,23 @@ class Accumulator:
         values = float(everything.n.sum(dtype=np.float64))
         return Integrated(pixels, self._count.copy(), rejected / max(values, 1.0))
 
-    def _sky(self) -> _Plane:
-        """Background level of each channel, from a sample of the covered pixels."""
+    def _sky(self) -> tuple[_Plane, _Plane]:
+        """Level and variance of the background, of each channel.
+
+        The variance is the larger of the mean of the subs' own and the typical one from sub to sub, which
+        also knows what a mosaic's interpolation does.
+        """
         rows, columns = (slice(None, None, max(1, n // 256)) for n in self._count.shape)
-        sample, seen = self._mean[rows, columns], self._count[rows, columns] > 0
-        if not seen.any():
-            return np.zeros(self._mean.shape[2:], dtype=np.float32)
-        return np.asarray(np.median(sample[seen], axis=0), dtype=np.float32)
+        count = self._count[rows, columns]
+        most = float(count.max())
+        seen = count == most
+        variance = np.asarray(self._variance_sum / max(self.subs, 1), dtype=np.float32)
+        if most > 1:
+            freedom = most - 1
+            typical = np.median(self._m2[rows, columns][seen], axis=0) / freedom
+            # The median of χ²/ν, by Wilson and Hilferty.
+            variance = np.maximum(variance, typical / (1 - 2 / (9 * freedom)) ** 3).astype(np.float32)
+        return np.asarray(np.median(self._mean[rows, columns][seen], axis=0), dtype=np.float32), variance
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,15 +142,16 @@ class _Moments:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Judge:
-    """Whether a value is more than 3σ from the mean of the others.
+    """Whether a value is more than 3.5σ from the mean of the others.
 
-    Their scatter is drawn towards what is known beforehand as though that were four more values: the subs'
-    background noise, and 15 % of the signal for what seeing does to stars. It is never below the background
-    noise, and the error of the mean itself comes on top.
+    Their scatter is drawn towards what is known beforehand as though that were four more values: the
+    background noise, 15 % of the signal for what seeing does to stars, and 30 % of the steepest step to a
+    neighbour for what sampling does to them (as in drizzle's cosmic-ray step; Fruchter & Hook 2002). It is
+    never below the background noise, and the error of the mean itself comes on top.
     """
 
-    noise2: _Plane
     sky: _Plane
+    noise2: _Plane
 
     def too_high(self, value: _Plane, others: _Moments) -> NDArray[np.bool_]:
         return self._beyond(value - others.mean, others)
@@ -147,9 +160,18 @@ class _Judge:
         return self._beyond(others.mean - value, others)
 
     def _beyond(self, excess: _Plane, others: _Moments) -> NDArray[np.bool_]:
-        known = self.noise2 + (np.float32(_STAR_SCATTER) * (others.mean - self.sky)) ** 2
+        signal = np.float32(_SEEING_SCATTER) * (others.mean - self.sky)
+        step = np.float32(_SLOPE_SCATTER) * _steepest_step(others.mean)
+        known = self.noise2 + signal**2 + step**2
         prior = np.float32(_PRIOR_VALUES)
         variance = (others.m2 + prior * known) / (others.n - 1 + prior)
         variance = np.maximum(variance, self.noise2) * (1 + 1 / others.n)
         beyond: NDArray[np.bool_] = (excess > 0) & (excess**2 > np.float32(_REJECT_SIGMA**2) * variance)
         return beyond
+
+
+def _steepest_step(image: _Plane) -> _Plane:
+    """Largest difference of each pixel to its eight neighbours."""
+    around = np.ones((3, 3), np.uint8)
+    step = np.maximum(cv2.dilate(image, around) - image, image - cv2.erode(image, around))
+    return np.asarray(step, dtype=np.float32)

@@ -1,6 +1,7 @@
 """A sub onto the reference's pixels, with its footprint.
 
-OpenCV's Lanczos-4 kernel keeps noise and sharpness nearly as they are. It places samples on a grid of 1/32
+OpenCV's Lanczos-4 kernel keeps noise and sharpness nearly as they are. A demosaiced frame holds nothing that
+fine, and a bicubic kernel keeps all it holds with less noise. OpenCV places samples on a grid of 1/32
 px: at most 1/64 px from the true place, below the error of the transform itself (a test measures it).
 """
 
@@ -32,7 +33,7 @@ def resample(
     """Resample (H, W) or (H, W, 3) by ``matrix`` (source → reference) to ``shape`` (height, width).
 
     Pixels that are not finite, and whatever lies outside the source, are not covered. Beside bright stars
-    Lanczos dips below everything around; the result is held above the darkest source pixel near by, less
+    the kernel dips below everything around; the result is held above the darkest source pixel near by, less
     ``3 noise_adu``, which plain noise never reaches.
     """
     size = (shape[1], shape[0])
@@ -49,7 +50,8 @@ def resample(
         flags = kernel | cv2.WARP_INVERSE_MAP
         return np.asarray(cv2.warpAffine(image, backwards, size, flags=flags, borderMode=border), np.float32)
 
-    warped = warp(source, cv2.INTER_LANCZOS4, cv2.BORDER_REFLECT_101)
+    kernel = cv2.INTER_LANCZOS4 if pixels.ndim == 2 else cv2.INTER_CUBIC
+    warped = warp(source, kernel, cv2.BORDER_REFLECT_101)
     floor = _darkest_nearby(source) - np.float32(_UNDERSHOOT_SIGMA * noise_adu)
     np.maximum(warped, warp(floor, cv2.INTER_NEAREST, cv2.BORDER_REFLECT_101), out=warped)
 
