@@ -58,7 +58,8 @@ def combine(
         if pedestal is None and not allow_uncalibrated_flat:
             raise UncalibratedFlatError(
                 f"{len(paths)} flats ({paths[0].name} …) have neither a flat-dark nor a bias: "
-                "a flat with its pedestal in it corrects vignetting wrongly; shoot biases or flat-darks with the same settings"
+                "a flat with its pedestal in it corrects vignetting wrongly; "
+                "shoot biases or flat-darks with the same settings"
             )
     elif bias is not None or dark is not None:
         raise ValueError("only flats are calibrated before they are combined: a master dark keeps its bias")
@@ -116,7 +117,8 @@ def clipped_mean(
 def _middle(ordered: Plane) -> Plane:
     """The median of what is sorted along the first axis; several times faster than ``np.median``."""
     last = len(ordered) - 1
-    return (ordered[last // 2] + ordered[(last + 1) // 2]) / np.float32(2)
+    middle: Plane = (ordered[last // 2] + ordered[(last + 1) // 2]) / np.float32(2)
+    return middle
 
 
 def _common_shape(paths: Sequence[Path]) -> tuple[tuple[int, int], float]:
