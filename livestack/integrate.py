@@ -21,6 +21,7 @@ _REJECT_SIGMA = 3.5
 _PRIOR_VALUES = 4.0
 _SEEING_SCATTER = 0.15
 _SLOPE_SCATTER = 0.3
+_STRIP_ROWS = 128
 _FAR = np.float32(np.finfo(np.float32).max)
 
 _Plane = NDArray[np.float32]
@@ -36,38 +37,43 @@ class Integrated:
 
 
 class Accumulator:
-    """Six float32 planes for each channel (the count is shared), one set for each filter."""
+    """Six float32 planes for each channel (the count is shared), one set for each filter.
+
+    Inside, channels come first, so that everything is done in whole planes.
+    """
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.subs = 0
-        self._count = np.zeros(shape[:2], dtype=np.float32)
-        self._mean = np.zeros(shape, dtype=np.float32)
-        self._m2 = np.zeros(shape, dtype=np.float32)
-        self._largest = np.full(shape, -_FAR, dtype=np.float32)
-        self._second = np.full(shape, -_FAR, dtype=np.float32)
-        self._smallest = np.full(shape, _FAR, dtype=np.float32)
-        self._variance_sum = np.zeros(shape[2:], dtype=np.float64)
+        self._shape = shape
+        height, width = shape[:2]
+        planes = (1 if len(shape) == 2 else shape[2], height, width)
+        self._count = np.zeros((height, width), dtype=np.float32)
+        self._mean = np.zeros(planes, dtype=np.float32)
+        self._m2 = np.zeros(planes, dtype=np.float32)
+        self._largest = np.full(planes, -_FAR, dtype=np.float32)
+        self._second = np.full(planes, -_FAR, dtype=np.float32)
+        self._smallest = np.full(planes, _FAR, dtype=np.float32)
+        self._variance_sum = np.zeros((planes[0], 1, 1), dtype=np.float32)
 
     def add(self, sub: Registered, noise_adu: NDArray[np.float64] | float) -> None:
         """Take in a sub at the stack's scale, whose background noise (of each channel) is ``noise_adu``."""
         covered = sub.covered
         self._count += covered
         share = np.where(covered, np.float32(1) / np.maximum(self._count, 1), np.float32(0))
-        values = sub.pixels
-        if values.ndim == 3:
-            covered, share = covered[..., None], share[..., None]
-        step = values - self._mean
-        step *= covered
-        self._mean += step * share
-        # Welford: (x − old mean)(x − new mean) = (x − old mean)² (1 − 1/n).
-        step *= step
-        step *= np.float32(1) - share
-        self._m2 += step
-        seen = np.where(covered, values, -_FAR)
-        np.maximum(self._second, np.minimum(self._largest, seen), out=self._second)
-        np.maximum(self._largest, seen, out=self._largest)
-        np.minimum(self._smallest, values, out=self._smallest, where=covered)
-        self._variance_sum += np.square(noise_adu)
+        left: _Plane = covered - share
+        for channel, values in enumerate(cv2.split(sub.pixels)):
+            step = values - self._mean[channel]
+            # Welford: (x − old mean)(x − new mean) = (x − old mean)² (1 − 1/n).
+            self._mean[channel] += step * share
+            step *= step
+            step *= left
+            self._m2[channel] += step
+            seen = np.where(covered, values, -_FAR)
+            largest, second, smallest = self._largest[channel], self._second[channel], self._smallest[channel]
+            np.maximum(second, np.minimum(largest, seen), out=second)
+            np.maximum(largest, seen, out=largest)
+            np.minimum(smallest, values, out=smallest, where=covered)
+        self._variance_sum += np.reshape(np.square(noise_adu), (-1, 1, 1)).astype(np.float32)
         self.subs += 1
 
     def snapshot(self) -> Integrated:
@@ -77,26 +83,39 @@ class Accumulator:
         other; for that at least four values are needed, and three for the smallest. Of two values that
         disagree the darker is believed.
         """
-        count = self._count if self._mean.ndim == 2 else self._count[..., None]
         judge = _Judge(*self._sky())
+        pixels = np.empty_like(self._mean)
+        rejected = 0
+        height = self._count.shape[0]
+        for top in range(0, height, _STRIP_ROWS):
+            bottom = min(top + _STRIP_ROWS, height)
+            # One row more on either side, for the judge to see its neighbours.
+            start = max(top - 1, 0)
+            mean, hits = self._judged(slice(start, min(bottom + 1, height)), judge)
+            inner = slice(top - start, bottom - start)
+            pixels[:, top:bottom] = mean[:, inner]
+            rejected += int(hits[:, inner].sum())
+        values = float(self._count.sum(dtype=np.float64)) * len(pixels)
+        picture = np.ascontiguousarray(np.moveaxis(pixels, 0, -1)).reshape(self._shape)
+        return Integrated(picture, self._count.copy(), rejected / max(values, 1.0))
 
-        everything = _Moments(np.broadcast_to(count, self._mean.shape), self._mean, self._m2)
-        largest = np.where(count >= 1, self._largest, self._mean)
+    def _judged(self, rows: slice, judge: _Judge) -> tuple[_Plane, NDArray[np.uint8]]:
+        """Mean of what is believed, and how many values are not, for some rows."""
+        mean, count = self._mean[:, rows], self._count[rows]
+        everything = _Moments(np.broadcast_to(count, mean.shape), mean, self._m2[:, rows])
+        largest = np.where(count >= 1, self._largest[:, rows], mean)
         less_one = everything.without(largest)
-        second = np.where(count >= 2, self._second, less_one.mean)
+        second = np.where(count >= 2, self._second[:, rows], less_one.mean)
         less_two = less_one.without(second)
         two_high = (count >= 4) & judge.too_high(second, less_two)
         one_high = (count >= 2) & judge.too_high(largest, less_one) & ~two_high
 
         kept = less_two.where(two_high, less_one.where(one_high, everything))
-        smallest = np.where(count >= 1, self._smallest, self._mean)
+        smallest = np.where(count >= 1, self._smallest[:, rows], mean)
         less_low = kept.without(smallest)
         low = (kept.n >= 3) & judge.too_low(smallest, less_low)
-
-        pixels = np.where(low, less_low.mean, kept.mean) * (count > 0)
-        rejected = 2 * int(two_high.sum()) + int(one_high.sum()) + int(low.sum())
-        values = float(everything.n.sum(dtype=np.float64))
-        return Integrated(pixels, self._count.copy(), rejected / max(values, 1.0))
+        hits = 2 * two_high.astype(np.uint8) + one_high + low
+        return np.where(low, less_low.mean, kept.mean) * (count > 0), hits
 
     def _sky(self) -> tuple[_Plane, _Plane]:
         """Level and variance of the background, of each channel.
@@ -105,16 +124,16 @@ class Accumulator:
         also knows what a mosaic's interpolation does.
         """
         rows, columns = (slice(None, None, max(1, n // 256)) for n in self._count.shape)
-        count = self._count[rows, columns]
-        most = float(count.max())
-        seen = count == most
-        variance = np.asarray(self._variance_sum / max(self.subs, 1), dtype=np.float32)
+        most = float(self._count[rows, columns].max())
+        seen = self._count[rows, columns] == most
+        sky = np.median(self._mean[:, rows, columns][:, seen], axis=1)[:, None, None].astype(np.float32)
+        variance = self._variance_sum / np.float32(max(self.subs, 1))
         if most > 1:
             freedom = most - 1
-            typical = np.median(self._m2[rows, columns][seen], axis=0) / freedom
+            typical = np.median(self._m2[:, rows, columns][:, seen], axis=1)[:, None, None] / freedom
             # The median of χ²/ν, by Wilson and Hilferty.
             variance = np.maximum(variance, typical / (1 - 2 / (9 * freedom)) ** 3).astype(np.float32)
-        return np.asarray(np.median(self._mean[rows, columns][seen], axis=0), dtype=np.float32), variance
+        return sky, variance
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,7 +190,9 @@ class _Judge:
 
 
 def _steepest_step(image: _Plane) -> _Plane:
-    """Largest difference of each pixel to its eight neighbours."""
+    """Largest difference of each pixel of (C, H, W) to its eight neighbours."""
     around = np.ones((3, 3), np.uint8)
-    step = np.maximum(cv2.dilate(image, around) - image, image - cv2.erode(image, around))
-    return np.asarray(step, dtype=np.float32)
+    steps = [
+        np.maximum(cv2.dilate(plane, around) - plane, plane - cv2.erode(plane, around)) for plane in image
+    ]
+    return np.stack(steps).astype(np.float32, copy=False)

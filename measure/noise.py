@@ -44,7 +44,7 @@ def background_noise(image: NDArray[np.float32], valid: NDArray[np.bool_] | None
 def _differences(image: NDArray[np.float32], valid: NDArray[np.bool_] | None) -> NDArray[np.float32]:
     """|2 f(i) − f(i−2) − f(i+2)| along the rows, where all three are valid and finite, as one long line."""
     step = max(1, 2 * image.size // _MAX_SAMPLES)
-    rows = image[::step]
+    rows = np.ascontiguousarray(image[::step])
     left, centre, right = rows[:, : -2 * _GAP], rows[:, _GAP:-_GAP], rows[:, 2 * _GAP :]
     difference: NDArray[np.float32] = np.abs(2 * centre - left - right).astype(np.float32, copy=False)
     good = np.isfinite(difference)
