@@ -1,0 +1,34 @@
+"""``python -m simulators``: the observatory as a process of its own."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from simulators.server import HOST, device_names, run
+
+
+def main() -> int:
+    """Serve, after one JSON line on standard output that says where."""
+    parser = argparse.ArgumentParser(prog="python -m simulators", description=__doc__)
+    parser.add_argument("--port", type=int, default=7624, help="0 takes any free port")
+    parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same sky and sensor")
+    parser.add_argument("--speed", type=float, default=1.0, help="simulated seconds per real second")
+    parser.add_argument("--truth", type=Path, help="append what each frame was made from, as JSON lines")
+    parser.add_argument("--follow-stdin", action="store_true", help="end when standard input ends")
+    args = parser.parse_args()
+    if not args.speed > 0 or args.seed < 0:
+        parser.error("--speed must be positive and --seed not negative")
+
+    def announce(port: int) -> None:
+        ready = {"host": HOST, "port": port, "devices": device_names()}
+        sys.stdout.write(json.dumps(ready) + "\n")
+        sys.stdout.flush()
+
+    return run(args.port, args.seed, args.speed, args.truth, announce, follow_stdin=args.follow_stdin)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,5 @@
+"""INDI drivers of the simulated observatory, as ``indipydriver`` devices."""
+
+CAMERA = "firstlight CCD"
+WHEEL = "firstlight Wheel"
+MOUNT = "firstlight Mount"

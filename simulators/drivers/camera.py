@@ -1,0 +1,237 @@
+"""The camera's driver: exposures, cooling, settings."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Any
+
+from simulators.camera import Camera, Shot, Truth, append_truth
+from simulators.clock import SimClock
+from simulators.cooler import Cooler
+from simulators.coordinates import jnow_to_icrs
+from simulators.drivers import CAMERA
+from simulators.drivers.base import (
+    RefusedError,
+    SimDriver,
+    accept_numbers,
+    accept_switch,
+    accept_texts,
+    number_text,
+    requested_numbers,
+    requested_switch,
+    turn_on,
+)
+from simulators.drivers.camera_properties import CameraProperties
+from simulators.drivers.snoop import Neighbours
+from simulators.fitsfile import Snooped, ascii_text, fits_bytes
+from simulators.sensor import Readout
+
+log = logging.getLogger(__name__)
+
+CCD_INTERFACE = 2
+_TICK_REAL_S = 0.25
+_AT_SET_POINT_C = 0.3
+
+
+class CameraDriver(SimDriver):
+    """Makes a frame in a thread while the exposure counts down, so that it leaves when the time is up."""
+
+    def __init__(self, clock: SimClock, seed: int, truth: Path | None = None) -> None:
+        self.camera = Camera(seed)
+        self.cooler = Cooler()
+        self.has = CameraProperties(self.camera.profile, self.cooler.ambient_c)
+        super().__init__(CAMERA, "indi_firstlight_ccd", CCD_INTERFACE, clock, self.has.all())
+        self.neighbours = Neighbours(self, self.has.active_devices)
+        self._truth = truth
+        self._number = 0
+        self._exposing: asyncio.Task[None] | None = None
+        self.handlers |= {
+            "CCD_EXPOSURE": self._expose,
+            "CCD_ABORT_EXPOSURE": self._abort,
+            "CCD_TEMPERATURE": self._cool,
+            "CCD_COOLER": self._switch_cooler,
+            "CCD_GAIN": accept_numbers,
+            "CCD_OFFSET": accept_numbers,
+            "CCD_FRAME": self._set_frame,
+            "CCD_FRAME_RESET": self._reset_frame,
+            "CCD_BINNING": accept_numbers,
+            "CCD_FRAME_TYPE": accept_switch,
+            "CCD_COMPRESSION": self._only("INDI_DISABLED", "this camera sends frames uncompressed"),
+            "CCD_TRANSFER_FORMAT": self._only("FORMAT_FITS", "this camera sends FITS"),
+            "UPLOAD_MODE": self._only("UPLOAD_CLIENT", "this camera keeps no files"),
+            "FITS_HEADER": accept_texts,
+            "ACTIVE_DEVICES": self._set_neighbours,
+        }
+
+    def _only(self, allowed: str, reason: str) -> Any:
+        async def handler(event: Any) -> None:
+            if requested_switch(event) != allowed:
+                raise RefusedError(reason)
+            await accept_switch(event)
+
+        return handler
+
+    # Exposures
+
+    async def _expose(self, event: Any) -> None:
+        exposure_s = requested_numbers(event)["CCD_EXPOSURE_VALUE"]
+        self._cancel_exposure()
+        await self.has.exposure.send_setVector(state="Busy")
+        self._exposing = asyncio.create_task(self._run(exposure_s))
+
+    async def _run(self, exposure_s: float) -> None:
+        began_s = self.clock.elapsed_s()
+        shot, snooped = self._shot(exposure_s, began_s)
+        rendering = asyncio.create_task(asyncio.to_thread(self._make, shot, snooped))
+        try:
+            while (left_s := exposure_s - (self.clock.elapsed_s() - began_s)) > 0:
+                self.has.exposure["CCD_EXPOSURE_VALUE"] = number_text(left_s)
+                await self.has.exposure.send_setVector(state="Busy")
+                await self.clock.sleep(min(left_s, _TICK_REAL_S * self.clock.speed))
+            frame, truth = await rendering
+        except (OSError, ValueError, ArithmeticError, MemoryError) as error:
+            log.exception("the frame could not be made")
+            await self.has.exposure.send_setVector(state="Alert", message=f"the frame was lost: {error}")
+            return
+        if self._truth is not None:
+            append_truth(self._truth, truth)
+        self.has.blob.set_blobsize("CCD1", len(frame))
+        self.has.blob["CCD1"] = frame
+        await self.has.blob.send_setVectorMembers(state="Ok", members=["CCD1"])
+        self.has.exposure["CCD_EXPOSURE_VALUE"] = "0"
+        await self.has.exposure.send_setVector(state="Ok")
+
+    def _shot(self, exposure_s: float, began_s: float) -> tuple[Shot, Snooped]:
+        has, snooped = self.has, self.neighbours.heard()
+        started = self.clock.utc(began_s)
+        # A camera that hears of no mount looks at the pole.
+        ra_deg, dec_deg = jnow_to_icrs(*(snooped.jnow_deg or (0.0, 90.0)), started)
+        kind = next(name for name in has.frame_type if has.frame_type[name] == "On")
+        self._number += 1
+        window = {name: round(has.frame.getfloatvalue(name)) for name in has.frame}
+        shot = Shot(
+            number=self._number,
+            kind=kind.removeprefix("FRAME_"),
+            exposure_s=exposure_s,
+            started=started,
+            started_elapsed_s=began_s,
+            temperature_c=self.cooler.advance(began_s),
+            readout=Readout(
+                gain=has.gain.getfloatvalue("GAIN"),
+                offset=has.offset.getfloatvalue("OFFSET"),
+                x=window["X"],
+                y=window["Y"],
+                width=window["WIDTH"],
+                height=window["HEIGHT"],
+                bin_x=round(has.binning.getfloatvalue("HOR_BIN")),
+                bin_y=round(has.binning.getfloatvalue("VER_BIN")),
+            ),
+            filter_name=snooped.filter_name or "L",
+            ra_deg=ra_deg,
+            dec_deg=dec_deg,
+            flipped=snooped.pier_side == "EAST",
+        )
+        return shot, snooped
+
+    def _make(self, shot: Shot, snooped: Snooped) -> tuple[bytes, Truth]:
+        frame, truth = self.camera.expose(shot)
+        content = fits_bytes(
+            frame,
+            shot,
+            camera=CAMERA,
+            mount=ascii_text(self.has.active_devices["ACTIVE_TELESCOPE"]),
+            observer=ascii_text(self.has.fits_header["FITS_OBSERVER"]),
+            object_name=ascii_text(self.has.fits_header["FITS_OBJECT"]),
+            pixel_um=self.camera.profile.pixel_um,
+            telescope=self.camera.telescope,
+            snooped=snooped,
+        )
+        return content, truth
+
+    async def _abort(self, event: Any) -> None:
+        self._cancel_exposure()
+        turn_on(event.vector, None)
+        await event.vector.send_setVector(state="Ok")
+        self.has.exposure["CCD_EXPOSURE_VALUE"] = "0"
+        await self.has.exposure.send_setVector(state="Idle")
+
+    def _cancel_exposure(self) -> None:
+        if self._exposing is not None:
+            self._exposing.cancel()
+            self._exposing = None
+
+    # Cooling
+
+    async def _cool(self, event: Any) -> None:
+        self.cooler.advance(self.clock.elapsed_s())
+        self.cooler.set(requested_numbers(event)["CCD_TEMPERATURE_VALUE"])
+        turn_on(self.has.cooler, "COOLER_ON")
+        await self.has.cooler.send_setVector(state="Ok")
+        await self._tell_temperature()
+
+    async def _switch_cooler(self, event: Any) -> None:
+        self.cooler.advance(self.clock.elapsed_s())
+        if requested_switch(event) == "COOLER_OFF":
+            self.cooler.set(None)
+        elif self.cooler.set_point_c is None:
+            self.cooler.set(self.cooler.temperature_c)
+        await accept_switch(event)
+        await self._tell_temperature()
+
+    async def _tell_temperature(self) -> None:
+        """Say what the sensor's thermometer shows, if that is news."""
+        shown_c = round(self.cooler.advance(self.clock.elapsed_s()), 1) + 0.0
+        goal_c = self.cooler.set_point_c
+        state = "Idle" if goal_c is None else "Ok" if abs(shown_c - goal_c) <= _AT_SET_POINT_C else "Busy"
+        text = number_text(shown_c)
+        if (text, state) != (self.has.temperature["CCD_TEMPERATURE_VALUE"], self.has.temperature.state):
+            self.has.temperature["CCD_TEMPERATURE_VALUE"] = text
+            await self.has.temperature.send_setVector(state=state)
+        power = number_text(round(self.cooler.power * 100))
+        if power != self.has.cooler_power["CCD_COOLER_VALUE"]:
+            self.has.cooler_power["CCD_COOLER_VALUE"] = power
+            await self.has.cooler_power.send_setVector(state="Ok" if goal_c is not None else "Idle")
+
+    # Settings
+
+    async def _set_frame(self, event: Any) -> None:
+        window, p = requested_numbers(event), self.camera.profile
+        if window["X"] + window["WIDTH"] > p.width or window["Y"] + window["HEIGHT"] > p.height:
+            raise RefusedError(f"CCD_FRAME must lie within {p.width} × {p.height} pixels")
+        await accept_numbers(event)
+
+    async def _reset_frame(self, event: Any) -> None:
+        p = self.camera.profile
+        for name, value in (("X", 0), ("Y", 0), ("WIDTH", p.width), ("HEIGHT", p.height)):
+            self.has.frame[name] = number_text(value)
+        await self.has.frame.send_setVector(state="Ok")
+        turn_on(event.vector, None)
+        await event.vector.send_setVector(state="Ok")
+
+    async def _set_neighbours(self, event: Any) -> None:
+        await accept_texts(event)
+        await self.neighbours.ask()
+
+    # Called by the base class and by the library
+
+    async def on_connect(self) -> None:
+        """Ask the neighbours; they may have been there before us."""
+        await self.neighbours.ask()
+
+    async def on_disconnect(self) -> None:
+        """An exposure without a client ends."""
+        self._cancel_exposure()
+
+    async def snoopevent(self, event: Any) -> None:
+        """Hear what the mount and the wheel say."""
+        self.neighbours.hear(event)
+
+    async def hardware(self) -> None:
+        """Tell the temperature as it changes."""
+        while not self.stop:
+            if self.connected:
+                await self._tell_temperature()
+            await asyncio.sleep(_TICK_REAL_S)
+        self._cancel_exposure()

@@ -1,0 +1,61 @@
+"""What the camera overhears: the mount's place and side, the wheel's filter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from indipydriver import IPyDriver
+
+from simulators.fitsfile import Snooped
+
+_OF_MOUNT = ("EQUATORIAL_EOD_COORD", "TELESCOPE_PIER_SIDE")
+_OF_WHEEL = ("FILTER_SLOT", "FILTER_NAME")
+
+
+class Neighbours:
+    """The last values heard from the devices that ``ACTIVE_DEVICES`` names."""
+
+    def __init__(self, driver: IPyDriver, active_devices: Any) -> None:
+        self._driver = driver
+        self._active = active_devices
+        self._heard: dict[tuple[str, str], dict[str, str]] = {}
+
+    async def ask(self) -> None:
+        """Subscribe; the devices that are there answer with their present values."""
+        for device, properties in self._wanted():
+            for name in properties if device else ():
+                await self._driver.send_getProperties(device, name)
+
+    def hear(self, event: Any) -> None:
+        """Remember what a device said; values come whole or in part."""
+        for device, properties in self._wanted():
+            if event.devicename == device and event.vectorname in properties:
+                known = self._heard.setdefault((device, event.vectorname), {})
+                if hasattr(event, "items"):
+                    known.update(event.items())
+                else:
+                    known.clear()
+
+    def heard(self) -> Snooped:
+        """What is known now."""
+        mount, wheel = self._active["ACTIVE_TELESCOPE"], self._active["ACTIVE_FILTER"]
+        place = self._heard.get((mount, "EQUATORIAL_EOD_COORD"), {})
+        sides = self._heard.get((mount, "TELESCOPE_PIER_SIDE"), {})
+        slot = self._heard.get((wheel, "FILTER_SLOT"), {}).get("FILTER_SLOT_VALUE")
+        names = self._heard.get((wheel, "FILTER_NAME"), {})
+        number = self._driver.indi_number_to_float
+        jnow_deg = None
+        if "RA" in place and "DEC" in place:
+            jnow_deg = (number(place["RA"]) * 15.0, number(place["DEC"]))
+        side = next((name for name, value in sides.items() if value == "On"), None)
+        return Snooped(
+            jnow_deg=jnow_deg,
+            filter_name=None if slot is None else names.get(f"FILTER_SLOT_NAME_{round(number(slot))}"),
+            pier_side=None if side is None else side.removeprefix("PIER_"),
+        )
+
+    def _wanted(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        return (
+            (self._active["ACTIVE_TELESCOPE"], _OF_MOUNT),
+            (self._active["ACTIVE_FILTER"], _OF_WHEEL),
+        )
