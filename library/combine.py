@@ -21,6 +21,8 @@ STRIP_BYTES = 32_000_000
 """Size of one strip of all frames as float32; a strip is worked on in about five times that."""
 
 _MAD_TO_SIGMA = 1.4826
+_SMALL_SAMPLE = (1.0, 1.0, 1.196, 1.495, 1.363, 1.206, 1.200, 1.140, 1.129, 1.107)
+"""By n, what makes the MAD of n normal samples unbiased; n/(n − 0.8) beyond (Croux & Rousseeuw 1992)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +108,9 @@ def clipped_mean(
         return stack.mean(axis=0, dtype=np.float64).astype(np.float32), 0
     ordered = np.sort(stack, axis=0)  # summed in this order, so that the frames' own does not matter
     deviation = np.abs(ordered - _middle(ordered))
-    sigma = np.float32(_MAD_TO_SIGMA) * _middle(np.sort(deviation, axis=0))
+    n = len(stack)
+    to_sigma = _MAD_TO_SIGMA * (_SMALL_SAMPLE[n] if n < len(_SMALL_SAMPLE) else n / (n - 0.8))
+    sigma = np.float32(to_sigma) * _middle(np.sort(deviation, axis=0))
     np.maximum(sigma, max(float(np.median(sigma)), noise_floor), out=sigma)
     keep = deviation <= clip_sigma * sigma
     kept = keep.sum(axis=0)  # never 0: half of the frames are within one MAD of the median

@@ -1,0 +1,237 @@
+"""Which master fits, and the reasons given."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from library.frames import FrameKind, FrameMeta, FrameRecord
+from library.matching import Tolerances, Verdict, match
+
+LIGHT = FrameMeta(
+    kind=FrameKind.LIGHT,
+    width=100,
+    height=80,
+    camera="Cam",
+    exposure_s=120.0,
+    sensor_temp_c=-10.0,
+    gain=120.0,
+    offset=30.0,
+    filter="L",
+    read_mode="High",
+)
+_MASTER: dict[FrameKind, dict[str, Any]] = {
+    FrameKind.DARK: {},
+    FrameKind.BIAS: {"exposure_s": 0.0},
+    FrameKind.FLAT: {"exposure_s": 2.0, "sensor_temp_c": 5.0},
+    FrameKind.FLAT_DARK: {"exposure_s": 2.0},
+}
+
+
+def master(name: str, kind: FrameKind, **changes: Any) -> FrameRecord:
+    values = {"kind": kind, "n_combined": 20, **_MASTER[kind], **changes}
+    meta = dataclasses.replace(LIGHT, **values)
+    return FrameRecord(id=1, path=Path(name), sha256=name, size_bytes=1, meta=meta)
+
+
+def light(**changes: Any) -> FrameMeta:
+    return dataclasses.replace(LIGHT, **changes)
+
+
+def test_a_full_set_fits_and_the_bias_is_not_subtracted_twice() -> None:
+    records = [master(kind.value, kind) for kind in _MASTER]
+    found = match(records, LIGHT)
+    assert found.dark.record == records[0]
+    assert found.dark.verdict is Verdict.EXACT
+    assert found.dark.reasons == ("dark: 20 frames, +0.0 °C from the frame",)
+    assert found.flat.record == records[2]
+    assert found.bias.record is None
+    assert found.bias.verdict is Verdict.NOT_NEEDED
+    assert "twice" in found.bias.reasons[0]
+    assert found.flat_dark.verdict is Verdict.NOT_NEEDED
+
+
+def test_without_a_dark_the_bias_is_offered_and_says_what_it_leaves() -> None:
+    bias = master("bias", FrameKind.BIAS)
+    found = match([bias], LIGHT)
+    assert (found.dark.verdict, found.flat.verdict) == (Verdict.MISSING, Verdict.MISSING)
+    assert found.dark.reasons == ("there is no master dark",)
+    assert (found.bias.record, found.bias.verdict) == (bias, Verdict.ACCEPTABLE)
+    assert "a bias leaves the dark current in" in found.bias.reasons
+
+
+HARD = [
+    ("camera", {"camera": "Other"}, "camera Other, wanted Cam"),
+    ("camera", {"camera": ""}, "camera unknown, wanted Cam"),
+    ("size", {"width": 50}, "size 50×80, wanted 100×80"),
+    ("binning", {"binning": (2, 2)}, "binning 2×2, wanted 1×1"),
+    ("gain", {"gain": 0.0}, "gain 0, wanted 120"),
+    ("gain", {"gain": None}, "gain unknown, wanted 120"),
+    ("offset", {"offset": 10.0}, "offset 10, wanted 30"),
+    ("offset", {"offset": None}, "offset unknown, wanted 30"),
+    ("read mode", {"read_mode": "Low"}, "read mode Low, wanted High"),
+]
+
+
+@pytest.mark.parametrize(("_name", "changes", "reason"), HARD)
+@pytest.mark.parametrize("kind", [FrameKind.DARK, FrameKind.FLAT])
+def test_a_hard_key_rules_out_and_is_named(
+    _name: str, changes: dict[str, Any], reason: str, kind: FrameKind
+) -> None:
+    found = match([master("m", kind, **changes)], LIGHT)
+    answer = found.dark if kind is FrameKind.DARK else found.flat
+    assert answer.record is None
+    assert answer.verdict is Verdict.INCOMPATIBLE
+    assert answer.reasons == (f"m: {reason}",)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"sensor_temp_c": -8.5}, "temperature -8.5 °C, wanted -10.0 °C ± 1 °C"),
+        ({"sensor_temp_c": None, "set_temp_c": None}, "temperature unknown, wanted -10.0 °C"),
+        ({"exposure_s": 60.0}, "exposure 60 s, wanted 120 s ± 1.2 s"),
+        ({"exposure_s": None}, "exposure unknown, wanted 120 s"),
+    ],
+)
+def test_a_dark_keeps_its_tolerances(changes: dict[str, Any], reason: str) -> None:
+    answer = match([master("m", FrameKind.DARK, **changes)], LIGHT).dark
+    assert answer.reasons == (f"m: {reason}",)
+
+
+def test_the_near_misses_are_told_nearest_first_and_not_all() -> None:
+    far = [master(f"far{i}", FrameKind.DARK, gain=0.0, exposure_s=1.0) for i in range(9)]
+    near = master("near", FrameKind.DARK, gain=0.0)
+    reasons = match([*far, near], LIGHT).dark.reasons
+    assert len(reasons) == 5
+    assert reasons[0] == "near: gain 0, wanted 120"
+    assert reasons[1] == "far0: gain 0, wanted 120; exposure 1 s, wanted 120 s ± 1.2 s"
+
+
+def test_unknown_on_both_sides_is_the_same() -> None:
+    unknown: dict[str, Any] = {"gain": None, "offset": None, "read_mode": None, "sensor_temp_c": None}
+    answer = match([master("m", FrameKind.DARK, **unknown)], light(**unknown)).dark
+    assert answer.verdict is Verdict.EXACT
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found", "note"),
+    [
+        ({}, {"read_mode": None}, "read mode is known of the frame only"),
+        ({}, {"bayer_pattern": "RGGB"}, "Bayer pattern is known of the master only"),
+    ],
+)
+def test_what_is_known_on_one_side_is_said(wanted: dict[str, Any], found: dict[str, Any], note: str) -> None:
+    answer = match([master("m", FrameKind.DARK, **found)], light(**wanted)).dark
+    assert answer.verdict is Verdict.ACCEPTABLE
+    assert answer.reasons[1:] == (note,)
+
+
+def test_the_set_point_stands_in_for_a_sensor_that_does_not_tell() -> None:
+    record = master("m", FrameKind.DARK, sensor_temp_c=None, set_temp_c=-10.0)
+    assert match([record], LIGHT).dark.record == record
+
+
+@pytest.mark.parametrize(("filter_name", "fits"), [("L", True), ("R", False), (None, False)])
+def test_a_flat_has_its_filter(filter_name: str | None, fits: bool) -> None:
+    record = master("m", FrameKind.FLAT, filter=filter_name)
+    assert (match([record], LIGHT).flat.record == record) is fits
+
+
+def test_a_flat_gets_its_flat_dark_or_a_dark_of_its_exposure_or_the_bias() -> None:
+    flat = light(kind=FrameKind.FLAT, exposure_s=2.0)
+    dark = master("dark", FrameKind.DARK, exposure_s=2.0)
+    flat_dark = master("flat dark", FrameKind.FLAT_DARK)
+    bias = master("bias", FrameKind.BIAS)
+    assert match([dark, bias, flat_dark], flat).flat_dark.record == flat_dark
+    assert match([dark, bias], flat).flat_dark.record == dark
+    assert match([dark, bias], flat).bias.verdict is Verdict.NOT_NEEDED
+    found = match([master("long", FrameKind.DARK), bias], flat)
+    assert found.flat_dark.verdict is Verdict.INCOMPATIBLE
+    assert (found.bias.record, found.bias.verdict) == (bias, Verdict.EXACT)
+    assert found.flat.verdict is found.dark.verdict is Verdict.NOT_NEEDED
+
+
+@pytest.mark.parametrize(
+    ("worse", "better"),
+    [
+        ({"sensor_temp_c": -10.8, "n_combined": 99}, {"sensor_temp_c": -10.3}),
+        ({"exposure_s": 121.0, "n_combined": 99}, {"exposure_s": 120.0}),
+        ({"n_combined": 5, "date_obs": datetime(2026, 5, 1, tzinfo=UTC)}, {"n_combined": 20}),
+        ({"date_obs": datetime(2025, 1, 1, tzinfo=UTC)}, {"date_obs": datetime(2026, 1, 1, tzinfo=UTC)}),
+        ({}, {"date_obs": datetime(2026, 1, 1, tzinfo=UTC)}),
+    ],
+)
+def test_of_those_that_fit_the_nearest_then_the_deepest_then_the_newest(
+    worse: dict[str, Any], better: dict[str, Any]
+) -> None:
+    records = [master("a", FrameKind.DARK, **worse), master("b", FrameKind.DARK, **better)]
+    assert match(records, LIGHT).dark.record == records[1]
+
+
+METAS: st.SearchStrategy[dict[str, Any]] = st.builds(
+    dict,
+    camera=st.sampled_from(["Cam", "Other", ""]),
+    width=st.sampled_from([100, 50]),
+    gain=st.sampled_from([120.0, 0.0, None]),
+    offset=st.sampled_from([30.0, None]),
+    binning=st.sampled_from([(1, 1), (2, 2)]),
+    bayer_pattern=st.sampled_from([None, "RGGB", "BGGR"]),
+    read_mode=st.sampled_from([None, "High", "Low"]),
+    sensor_temp_c=st.sampled_from([None, -10.0, -9.4, -8.0, 20.0]),
+    exposure_s=st.sampled_from([None, 120.0, 120.9, 60.0]),
+    filter=st.sampled_from([None, "L", "R"]),
+)
+KINDS = st.sampled_from(list(_MASTER))
+RECORDS = st.lists(st.tuples(KINDS, METAS), max_size=12).map(
+    lambda items: [master(f"{i:02}", kind, **changes) for i, (kind, changes) in enumerate(items)]
+)
+
+
+@given(RECORDS, METAS)
+def test_no_set_of_masters_makes_it_choose_an_unfit_one(
+    records: list[FrameRecord], changes: dict[str, Any]
+) -> None:
+    wanted = light(**changes)
+    found = match(records, wanted)
+    assert found.dark.record is None or found.bias.record is None
+    for answer in (found.dark, found.bias, found.flat, found.flat_dark):
+        assert answer.reasons
+        if answer.record is None:
+            continue
+        meta = answer.record.meta
+        hard = ("camera", "width", "height", "binning", "gain", "offset")
+        assert all(getattr(meta, key) == getattr(wanted, key) for key in hard)
+        assert meta.read_mode in {None, wanted.read_mode} or wanted.read_mode is None
+        if meta.kind is FrameKind.DARK and meta.sensor_temp_c is not None:
+            assert wanted.sensor_temp_c is not None
+            assert abs(meta.sensor_temp_c - wanted.sensor_temp_c) <= 1.0
+        if meta.kind is FrameKind.FLAT:
+            assert meta.filter == wanted.filter
+
+
+@given(RECORDS, METAS, st.randoms())
+def test_the_choice_does_not_depend_on_the_order(
+    records: list[FrameRecord], changes: dict[str, Any], random: Any
+) -> None:
+    shuffled = records.copy()
+    random.shuffle(shuffled)
+    assert match(shuffled, light(**changes)) == match(records, light(**changes))
+
+
+@given(RECORDS, METAS, st.floats(0, 40), st.floats(0, 40))
+def test_a_wider_tolerance_never_loses_a_match(
+    records: list[FrameRecord], changes: dict[str, Any], a: float, b: float
+) -> None:
+    narrow, wide = sorted((a, b))
+    wanted = light(**changes)
+    if match(records, wanted, tolerances=Tolerances(temp_c=narrow)).dark.record is not None:
+        assert match(records, wanted, tolerances=Tolerances(temp_c=wide)).dark.record is not None
+    if match(records, wanted, tolerances=Tolerances(exposure_s=narrow)).dark.record is not None:
+        assert match(records, wanted, tolerances=Tolerances(exposure_s=wide)).dark.record is not None
