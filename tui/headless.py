@@ -1,0 +1,155 @@
+"""The night without a screen: lines with a progress bar for people, JSON lines for programs.
+
+Ctrl-C asks the session to stop, which ends the night in order; a second Ctrl-C leaves, and the night goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
+from typing import TextIO
+
+from firstlight.events import EPHEMERAL, Stamped, Summary, encode
+from firstlight.snapshot import NightState
+from firstlight.state import reduce
+from firstlight.telling import describe, duration, frame_name
+from tui.source import NightSource
+
+EXIT_DONE, EXIT_FAILED, EXIT_VANISHED, EXIT_STOPPED, EXIT_LEFT = 0, 1, 3, 4, 130
+EXITS = {"done": EXIT_DONE, "failed": EXIT_FAILED, "stopped": EXIT_STOPPED}
+BAR_CELLS = 24
+
+
+def exit_status(state: NightState) -> int:
+    """The process's exit status for a night that has ended so."""
+    return EXITS.get(state.summary.outcome, EXIT_FAILED) if state.summary else EXIT_VANISHED
+
+
+async def print_json(source: NightSource, out: TextIO | None = None, err: TextIO | None = None) -> int:
+    """Print each journaled event as one JSON object a line, the summary last; returns the exit status."""
+    out, err, state = out or sys.stdout, err or sys.stderr, NightState()
+    with _interrupts(source, err) as left:
+        async for stamped in _until(source.events(), left):
+            state = reduce(state, stamped)
+            if not isinstance(stamped.event, EPHEMERAL):
+                print(encode(stamped), file=out, flush=True)
+            if state.summary:
+                break
+    if not left.is_set() and not state.summary:
+        _gone(state, err)
+    return EXIT_LEFT if left.is_set() else exit_status(state)
+
+
+async def print_lines(source: NightSource, out: TextIO | None = None, err: TextIO | None = None) -> int:
+    """Print the night as lines, and a progress bar below them on a terminal; returns the exit status."""
+    out, err, state = out or sys.stdout, err or sys.stderr, NightState()
+    tty = out.isatty()
+    with _interrupts(source, err) as left:
+        async for stamped in _until(source.events(), left):
+            state = reduce(state, stamped)
+            text = _line(state, stamped)
+            if tty:
+                out.write("\r\x1b[K" + (f"{text}\n" if text else "") + ("" if state.summary else bar(state)))
+            elif text:
+                out.write(text + "\n")
+            out.flush()
+            if state.summary:
+                break
+    if tty and not state.summary:
+        out.write("\n")
+    if state.summary:
+        out.writelines(line + "\n" for line in summary_lines(state.summary))
+    elif not left.is_set():
+        _gone(state, err)
+    out.flush()
+    return EXIT_LEFT if left.is_set() else exit_status(state)
+
+
+def _line(state: NightState, stamped: Stamped) -> str | None:
+    text = describe(stamped)
+    if text is None:
+        return None
+    count = f"{state.lights_done}/{state.lights_wanted} subs" if state.lights_wanted else ""
+    return f"{stamped.time.astimezone():%H:%M:%S}  {count:<12}  {text}"
+
+
+def bar(state: NightState) -> str:
+    """The progress bar: what is done of all frames, what is exposed now, how long it will take yet."""
+    wanted, done = sum(line.wanted for line in state.lines), sum(line.done for line in state.lines)
+    full = round(BAR_CELLS * done / wanted) if wanted else 0
+    now = state.phase.value
+    if state.exposure:
+        each = state.exposure
+        now = frame_name(each.kind, each.filter, each.exposure_s) + f", {each.remaining_s:.0f} s to go"
+    left = f"  {duration(state.left_s)} left" if wanted else ""
+    return (
+        f"{'━' * full}{'─' * (BAR_CELLS - full)} {state.lights_done}/{state.lights_wanted} subs  {now}{left}"
+    )
+
+
+def summary_lines(summary: Summary) -> Iterator[str]:
+    """What the night left, and where."""
+    for each in summary.stacks:
+        yield (
+            f"  {each.filter or 'stack':8} {each.subs} subs, {duration(each.exposure_s)}, "
+            f"FWHM {each.fwhm_px:.1f} px, SNR ×{each.snr_gain:.1f}  {each.fits}"
+        )
+        yield f"  {'':8} picture: {each.preview}"
+    if summary.colour_preview:
+        yield f"  {'colour':8} picture: {summary.colour_preview}"
+
+
+def _gone(state: NightState, err: TextIO) -> None:
+    where = f" --root {state.root}" if state.root else ""
+    print(
+        "firstlight: the session went away without ending the night. What was stored is safe. "
+        f"See session.log in the night's folder; start the same command again to go on, "
+        f"or firstlight attach{where} if it still runs.",
+        file=err,
+        flush=True,
+    )
+
+
+@contextmanager
+def _interrupts(source: NightSource, err: TextIO) -> Iterator[asyncio.Event]:
+    """While the ``with`` lasts, Ctrl-C asks for the end of the night; the second one sets the event."""
+    loop, left, asked = asyncio.get_running_loop(), asyncio.Event(), list[asyncio.Task[None]]()
+
+    def interrupt() -> None:
+        if asked:
+            print("\nleaving; the night goes on (firstlight attach)", file=err, flush=True)
+            left.set()
+        else:
+            print("\nstopping the night; Ctrl-C again leaves it running", file=err, flush=True)
+            asked.append(loop.create_task(source.send("stop")))
+
+    loop.add_signal_handler(signal.SIGINT, interrupt)
+    try:
+        yield left
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+        for task in asked:
+            task.cancel()
+
+
+async def _until(stream: AsyncIterator[Stamped], left: asyncio.Event) -> AsyncIterator[Stamped]:
+    """The stream's events until ``left`` is set."""
+    leaving = asyncio.ensure_future(left.wait())
+    try:
+        while True:
+            coming = asyncio.ensure_future(anext(stream))
+            await asyncio.wait({coming, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if not coming.done():
+                coming.cancel()
+                with suppress(asyncio.CancelledError, StopAsyncIteration):
+                    await coming
+                return
+            try:
+                yield coming.result()
+            except StopAsyncIteration:
+                return
+    finally:
+        leaving.cancel()
