@@ -17,6 +17,9 @@ _CELL_DEG = 0.5
 _GAIA_PER_DEG2 = 11.7
 """Stars to G = 10 per square degree, the whole sky's mean: 482,176 over 41,253."""
 
+_NGP_RA, _NGP_DEC = np.radians(192.85948), np.radians(27.12825)
+"""North galactic pole, ICRS (Hipparcos catalogue, vol. 1, sect. 1.5.3)."""
+
 _RECORD = np.dtype(
     [("id", "<i8"), ("ra", "<f8"), ("dec", "<f8"), ("mag", "<f4"), ("pm_ra", "<f4"), ("pm_dec", "<f4")]
 )
@@ -126,8 +129,6 @@ def _faint_cell(seed: int, band: int, column: int) -> Stars:
     Cumulative counts grow as 10^(s·G), continued from Gaia's at G = 10, denser and steeper towards the
     galactic plane (the shape of Bahcall & Soneira 1980, as two exponentials in |b|).
     """
-    from simulators.coordinates import galactic_latitude_deg
-
     columns = _columns(band)
     south, width = band * _CELL_DEG - 90.0, 360.0 / columns
     b_deg = abs(galactic_latitude_deg((column + 0.5) * width, south + _CELL_DEG / 2))
@@ -145,3 +146,10 @@ def _faint_cell(seed: int, band: int, column: int) -> Stars:
         GAIA_LIMIT_MAG + np.log10(rng.uniform(bright, faint, n)) / slope,
         np.clip(rng.normal(0.95, 0.45, n), -0.2, 2.8),
     )
+
+
+def galactic_latitude_deg(ra_deg: float, dec_deg: float) -> float:
+    """Galactic latitude of an ICRS direction, degrees."""
+    ra, dec = np.radians(ra_deg), np.radians(dec_deg)
+    sin_b = np.sin(dec) * np.sin(_NGP_DEC) + np.cos(dec) * np.cos(_NGP_DEC) * np.cos(ra - _NGP_RA)
+    return float(np.degrees(np.arcsin(np.clip(sin_b, -1.0, 1.0))))

@@ -1,4 +1,4 @@
-"""Directions: the mount's JNow and the sky's ICRS, the tangent plane, the galactic latitude."""
+"""Directions: the mount's JNow and the sky's ICRS, the tangent plane."""
 
 from __future__ import annotations
 
@@ -12,9 +12,6 @@ Floats = NDArray[np.float64]
 
 _TT_MINUS_UTC_S = 69.184
 """TAI − UTC has been 37 s since 2017; a second more would turn no direction by a milliarcsecond."""
-
-_NGP_RA, _NGP_DEC = np.radians(192.85948), np.radians(27.12825)
-"""North galactic pole, ICRS (Hipparcos catalogue, vol. 1, sect. 1.5.3)."""
 
 
 def _julian(utc: datetime) -> tuple[float, float]:
@@ -44,13 +41,6 @@ def jnow_to_icrs(ra_deg: float, dec_deg: float, utc: datetime) -> tuple[float, f
 def sidereal_time_deg(longitude_deg: float, utc: datetime) -> float:
     """Apparent sidereal time at an east longitude, degrees (UT1 taken as UTC: within 0.9 s)."""
     return float((np.degrees(erfa.gst06a(*_julian(utc), *_tt(utc))) + longitude_deg) % 360.0)
-
-
-def galactic_latitude_deg(ra_deg: float, dec_deg: float) -> float:
-    """Galactic latitude of an ICRS direction, degrees."""
-    ra, dec = np.radians(ra_deg), np.radians(dec_deg)
-    sin_b = np.sin(dec) * np.sin(_NGP_DEC) + np.cos(dec) * np.cos(_NGP_DEC) * np.cos(ra - _NGP_RA)
-    return float(np.degrees(np.arcsin(np.clip(sin_b, -1.0, 1.0))))
 
 
 def separation_deg(ra1_deg: float, dec1_deg: float, ra2_deg: float, dec2_deg: float) -> float:

@@ -67,7 +67,7 @@ def fits_bytes(
     header["FRAME"] = (kind, "Frame Type")
     header["IMAGETYP"] = (f"{kind} Frame", "Frame Type")
     if snooped.filter_name is not None:
-        header["FILTER"] = (snooped.filter_name, "Filter")
+        header["FILTER"] = (ascii_text(snooped.filter_name), "Filter")
     header["FOCALLEN"] = (telescope.focal_mm, "Focal Length (mm)")
     header["APTDIA"] = (telescope.aperture_mm, "Telescope diameter (mm)")
     scale = round(telescope.scale_arcsec_px(pixel_um) * read.bin_x, 6)

@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("-n", type=int, default=3000, metavar="N", help="at most so many stars")
     parser.add_argument("--seed", type=int, default=1, help="of the stars fainter than G = 10")
     args = parser.parse_args(argv)
-    sys.stdout.writelines(star_lines(*args.c, args.r, tuple(args.m), args.n, args.seed))
+    sys.stdout.writelines(star_lines(args.c[0], args.c[1], args.r, tuple(args.m), args.n, args.seed))
     return 0
 
 

@@ -223,5 +223,5 @@ async def accept_switch(event: Any) -> None:
 async def accept_texts(event: Any) -> None:
     """A plain text: keep it and say Ok."""
     for name, value in event.items():
-        event.vector[name] = value
+        event.vector[name] = value.strip()
     await event.vector.send_setVector(state="Ok")

@@ -78,7 +78,6 @@ class CameraDriver(SimDriver):
     async def _expose(self, event: Any) -> None:
         exposure_s = requested_numbers(event)["CCD_EXPOSURE_VALUE"]
         self._cancel_exposure()
-        await self.has.exposure.send_setVector(state="Busy")
         self._exposing = asyncio.create_task(self._run(exposure_s))
 
     async def _run(self, exposure_s: float) -> None:

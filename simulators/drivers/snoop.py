@@ -32,7 +32,8 @@ class Neighbours:
             if event.devicename == device and event.vectorname in properties:
                 known = self._heard.setdefault((device, event.vectorname), {})
                 if hasattr(event, "items"):
-                    known.update(event.items())
+                    # The stock server wraps every value in newlines.
+                    known.update((name, value.strip()) for name, value in event.items())
                 else:
                     known.clear()
 
