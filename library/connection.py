@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from library.errors import DiskFullError, LibraryBusyError, LibraryError
 from library.schema import migrate
 
 BUSY_TIMEOUT_S = 30.0
+LEAST_ROOM_BYTES = 1_000_000
+"""With less than this free, SQLite's "I/O error" means a full disk: its shared memory file could not grow."""
 
 
 def connect(file: Path) -> sqlite3.Connection:
@@ -32,19 +35,30 @@ def connect(file: Path) -> sqlite3.Connection:
 
 @contextmanager
 def explained(folder: Path) -> Iterator[None]:
-    """SQLite's errors in words that a user can act on."""
+    """Errors of SQLite and of the file system in words that a user can act on."""
     try:
         yield
     except sqlite3.IntegrityError:
-        raise
+        raise  # ours to handle, not the user's
     except sqlite3.DatabaseError as error:
-        code = getattr(error, "sqlite_errorcode", None)
-        if code == sqlite3.SQLITE_FULL:
-            raise DiskFullError(f"{folder}: no room for the catalogue; free some space") from error
-        if code == sqlite3.SQLITE_BUSY:
-            raise LibraryBusyError(
-                f"{folder}: another process has been writing for {BUSY_TIMEOUT_S:.0f} s; try again"
-            ) from error
+        raise _in_words(folder, error) from error
+    except OSError as error:
         raise LibraryError(
-            f"{folder}/catalogue.sqlite: {error}; move it away, it is rebuilt from the frames"
+            f"{error.filename or folder}: {error.strerror}; check the folder's disk and permissions"
         ) from error
+
+
+def _in_words(folder: Path, error: sqlite3.DatabaseError) -> LibraryError:
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    full = shutil.disk_usage(folder).free < LEAST_ROOM_BYTES
+    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and full):
+        return DiskFullError(f"{folder}: no room for the catalogue; free some space")
+    if code == sqlite3.SQLITE_BUSY:
+        return LibraryBusyError(
+            f"{folder}: another process has been writing for {BUSY_TIMEOUT_S:.0f} s; wait"
+        )
+    if code in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}:
+        return LibraryError(
+            f"{folder}/catalogue.sqlite: {error}; move it away, it is rebuilt from the frames"
+        )
+    return LibraryError(f"{folder}/catalogue.sqlite: {error}; check the folder's disk and permissions")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Self
@@ -98,19 +99,22 @@ class Library:
         with self._writing():
             if known := self.get(stamp.frame_id):
                 return known
-            path, is_there = self._place(
-                frame_path(stamped.meta, stamp.frame_id, self._now()), stamp.frame_id
-            )
-            if is_there:  # written by a process that died before it could enter it
-                return self._take_in(path)
-            write_durably(self.folder / path, stamped.buffers)
-            return self._enter(path, stamped.buffers, stamped.meta)
+            for path in _numbered(frame_path(stamped.meta, stamp.frame_id, self._now())):
+                if not (self.folder / path).exists():
+                    write_durably(self.folder / path, stamped.buffers)
+                    return self._enter(path, stamped.buffers, stamped.meta)
+                if there := self._orphan(path, stamp.frame_id):
+                    return there
+        raise AssertionError("numbers do not end")
 
     def put_master(self, path: PurePosixPath, buffers: Sequence[Buffer]) -> FrameRecord:
         """Write a master under ``masters/`` durably, in place of the one of that name, and enter it."""
+        forget = "DELETE FROM frame WHERE path = ?"
+        with self._writing() as connection:  # so that a crash leaves no row that speaks of the old file
+            connection.execute(forget, (str(path),))
         with self._writing() as connection:
+            connection.execute(forget, (str(path),))
             write_durably(self.folder / path, buffers)
-            connection.execute("DELETE FROM frame WHERE path = ?", (str(path),))
             return self._enter(path, buffers, read_meta(self.folder / path))
 
     def get(self, frame_id: str) -> FrameRecord | None:
@@ -202,18 +206,14 @@ class Library:
                         files[path] = file.stat().st_size
         return files, sorted(parts)
 
-    def _place(self, path: PurePosixPath, frame_id: str) -> tuple[PurePosixPath, bool]:
-        """A path that no other frame has, and whether this very frame is there already."""
-        candidate, number = path, 1
-        while (file := self.folder / candidate).exists():
-            try:
-                if read_meta(file).frame_id == frame_id:
-                    return candidate, True
-            except NotAFitsFileError:
-                pass  # not ours to overwrite either
-            number += 1
-            candidate = path.with_name(f"{path.stem}_{number}{path.suffix}")
-        return candidate, False
+    def _orphan(self, path: PurePosixPath, frame_id: str) -> FrameRecord | None:
+        """Enter the file if it is this very frame, written by a process that died before it could."""
+        try:
+            if read_meta(self.folder / path).frame_id == frame_id:
+                return self._take_in(path)
+        except NotAFitsFileError:
+            pass  # whatever it is, it is not ours to overwrite
+        return None
 
     def _take_in(self, path: PurePosixPath) -> FrameRecord:
         file = self.folder / path
@@ -261,3 +261,9 @@ class Library:
 def _digest_file(file: Path) -> str:
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _numbered(path: PurePosixPath) -> Iterator[PurePosixPath]:
+    """The path itself, and then with _2, _3 … at its name."""
+    yield path
+    yield from (path.with_name(f"{path.stem}_{number}{path.suffix}") for number in count(2))

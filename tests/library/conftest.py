@@ -23,7 +23,7 @@ def python() -> Callable[..., str]:
             text=True,
             check=False,
             cwd=PROJECT,
-            timeout=60,
+            timeout=300,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout

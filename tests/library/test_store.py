@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import shutil
@@ -137,6 +138,46 @@ def test_a_full_disk_is_told_and_the_library_goes_on(small_disk: Path) -> None:
     assert files_in(small_disk) == [first.path, second.path]
 
 
+@pytest.mark.parametrize("left_bytes", [0, 40_000, 100_000])
+def test_a_full_disk_is_told_from_the_catalogue_too_and_what_was_durable_comes_back(
+    small_disk: Path, left_bytes: int
+) -> None:
+    with Library.open(small_disk) as library:
+        library.add(fits_bytes(), stamp("f0"))
+    with (small_disk / "fill").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(1024))
+    os.truncate(small_disk / "fill", (small_disk / "fill").stat().st_size - left_bytes)
+    acknowledged = {"f0"}
+
+    def add_until_full() -> None:
+        with Library.open(small_disk) as library:
+            for i in range(1, 100):
+                library.add(fits_bytes(seed=i), stamp(f"f{i}"))
+                acknowledged.add(f"f{i}")
+
+    with pytest.raises(DiskFullError, match="free some space"):
+        add_until_full()
+    (small_disk / "fill").unlink()
+    with Library.open(small_disk) as library:
+        assert acknowledged <= {record.meta.frame_id for record in library.find()}
+        assert library.verify() == []
+        assert library.add(fits_bytes(), stamp("f100")).meta.frame_id == "f100"
+
+
+def test_a_damaged_file_in_the_way_is_left_alone(tmp_path: Path) -> None:
+    with Library.open(tmp_path) as library:
+        first = library.add(fits_bytes(), stamp())
+        whole = first.path.read_bytes()
+    first.path.write_bytes(whole[:4000])
+    with Library.open(tmp_path) as library:
+        assert library.find() == []
+        again = library.add(fits_bytes(), stamp())
+        assert again.path.name == f"{first.path.stem}_2.fits"
+        assert again.path.read_bytes() == whole
+    assert first.path.read_bytes() == whole[:4000]
+
+
 def test_an_unusable_root_and_a_broken_or_newer_catalogue_are_explained(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(LibraryError, match="choose another --root"):
@@ -223,11 +264,30 @@ def test_two_processes_may_use_one_library(tmp_path: Path) -> None:
 
 KILLED_AT = """
 import os, signal, sys
-from pathlib import Path
-from tests.library.frames import fits_bytes, stamp
+from pathlib import Path, PurePosixPath
+import numpy as np
 from library.store import Library
+from library.writing import encode_image
+from tests.library.frames import fits_bytes, stamp
 
-def add_until(root, calls):
+def add(library):
+    library.add(fits_bytes(seed=0), stamp("f0"))
+    data, second = fits_bytes(seed=1), stamp("f1")
+    return lambda: library.add(data, second)
+
+def master(library):
+    path = PurePosixPath("masters/cam/DARK.fits")
+    old, new = (
+        encode_image(
+            np.full((24, 36), n, np.float32),
+            [("IMAGETYP", "Master Dark", ""), ("NCOMBINE", n, ""), ("FRAMEID", f"master-{n}", "")],
+        )
+        for n in (2, 3)
+    )
+    library.put_master(path, old)
+    return lambda: library.put_master(path, new)
+
+def run_until(root, prepare, calls):
     def count(frame, event, argument):
         nonlocal calls
         calls -= event in ("call", "c_call")
@@ -235,18 +295,18 @@ def add_until(root, calls):
             os.kill(os.getpid(), signal.SIGKILL)
 
     with Library.open(root) as library:
-        library.add(fits_bytes(seed=0), stamp("f0"))
-        data, second = fits_bytes(seed=1), stamp("f1")
+        work = prepare(library)
         sys.setprofile(count)
-        library.add(data, second)
+        work()
         sys.setprofile(None)
 
-for calls in range(0, 100_000, int(sys.argv[2])):
-    root = Path(sys.argv[1], str(calls))
+top, prepare, stride = Path(sys.argv[1]), {"add": add, "master": master}[sys.argv[2]], int(sys.argv[3])
+for calls in range(0, 100_000, stride):
+    root = top / str(calls)
     root.mkdir()
     pid = os.fork()
     if pid == 0:
-        add_until(root, calls)
+        run_until(root, prepare, calls)
         os._exit(0)
     killed = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
     print(root, killed, flush=True)
@@ -255,17 +315,21 @@ for calls in range(0, 100_000, int(sys.argv[2])):
 """
 
 
+def kill(python: Callable[..., str], top: Path, work: str, stride: int) -> list[tuple[Path, bool]]:
+    """Where the runs' libraries lie, and which were killed: the first at once, the last not at all."""
+    lines = [line.split() for line in python(KILLED_AT, str(top), work, str(stride)).splitlines()]
+    return [(Path(root), killed == "True") for root, killed in lines]
+
+
 @pytest.mark.parametrize(
-    "stride", [pytest.param(23, id="some"), pytest.param(1, id="all", marks=pytest.mark.slow)]
+    "stride", [pytest.param(29, id="some"), pytest.param(4, id="many", marks=pytest.mark.slow)]
 )
 def test_killed_anywhere_within_add_nothing_is_lost_doubled_or_half(
     tmp_path: Path, python: Callable[..., str], stride: int
 ) -> None:
     """The n-th call within one ``add`` is its last, for n over the whole of it."""
-    runs = [line.split() for line in python(KILLED_AT, str(tmp_path), str(stride)).splitlines()]
-    seen = {
-        check_after_kill(Path(root), ["f0"] if killed == "True" else ["f0", "f1"]) for root, killed in runs
-    }
+    runs = kill(python, tmp_path, "add", stride)
+    seen = {check_after_kill(root, ["f0"] if killed else ["f0", "f1"]) for root, killed in runs}
     # before the file, half of it, the file but not its row, and done
     assert seen == {("f0", ""), ("f0", "part"), ("f0 f1", "taken in"), ("f0 f1", "")}
 
@@ -282,6 +346,24 @@ def check_after_kill(root: Path, acknowledged: list[str]) -> tuple[str, str]:
         assert library.add(fits_bytes(seed=1), stamp("f1")).meta.frame_id == "f1"
         assert files_in(root) == sorted(record.path for record in library.find())
     return " ".join(sorted(ids)), "part" if found.removed_parts else "taken in" if found.taken_in else ""
+
+
+@pytest.mark.parametrize(
+    "stride", [pytest.param(29, id="some"), pytest.param(4, id="many", marks=pytest.mark.slow)]
+)
+def test_killed_while_a_master_is_replaced_the_old_or_the_new_stands(
+    tmp_path: Path, python: Callable[..., str], stride: int
+) -> None:
+    seen = set()
+    for root, killed in kill(python, tmp_path, "master", stride):
+        with Library.open(root) as library:
+            assert library.verify() == []
+            (master,) = library.find(master=True)
+            assert read_frame(master.path).meta == master.meta
+            assert killed or master.meta.n_combined == 3
+            assert files_in(root) == [master.path]
+            seen.add((master.meta.n_combined, bool(library.reconciled.taken_in)))
+    assert seen >= {(2, False), (2, True), (3, True), (3, False)}
 
 
 @pytest.mark.slow
