@@ -11,10 +11,11 @@ from statistics import fmean
 from library.cards import Card
 from library.combine import Master, Plane, combine
 from library.errors import DiskFullError, LibraryError
+from library.fitness import temperature_c
 from library.frames import FrameKind, FrameMeta, FrameRecord
 from library.headers import SOFTWARE
 from library.keywords import FRAME_ID
-from library.matching import match, temperature_c
+from library.matching import match
 from library.naming import master_path
 from library.reading import read_frame
 from library.store import Library

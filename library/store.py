@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -22,9 +20,8 @@ from library.headers import stamp_fits
 from library.naming import frame_path
 from library.reading import open_image, read_meta
 from library.rows import SqlValue, to_record, to_row
-from library.writing import PART_MARK, Buffer, make_folder, write_durably
-
-FITS_SUFFIXES = (".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fits.fz", ".fit.fz")
+from library.scan import digest, digest_file, scan
+from library.writing import Buffer, make_folder, write_durably
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +93,9 @@ class Library:
         Raises :class:`NotAFitsFileError` for bytes that are no whole image, :class:`DiskFullError`.
         """
         stamped = stamp_fits(fits, stamp)
+        ids = (stamp.frame_id, stamp.plan_id, stamp.step_id)
+        if (stamped.meta.frame_id, stamped.meta.plan_id, stamped.meta.step_id) != ids:
+            raise ValueError(f"{ids} do not fit FITS cards: keep them to 68 plain ASCII characters")
         with self._writing():
             if known := self.get(stamp.frame_id):
                 return known
@@ -154,7 +154,7 @@ class Library:
         wrong = []
         for record in self.find():
             try:
-                if _digest_file(record.path) != record.sha256:
+                if digest_file(record.path) != record.sha256:
                     wrong.append((record, "its bytes have changed"))
             except OSError as error:
                 wrong.append((record, error.strerror or str(error)))
@@ -168,7 +168,7 @@ class Library:
         refused: left alone and named.
         """
         with self._writing() as connection:
-            files, parts = self._scan()
+            files, parts = scan(self.folder)
             for part in parts:
                 (self.folder / part).unlink(missing_ok=True)
             rows = {
@@ -191,21 +191,6 @@ class Library:
             refused=tuple(refused),
         )
 
-    def _scan(self) -> tuple[dict[str, int], list[str]]:
-        """FITS files with their sizes, and temporary files, by path relative to the library's folder."""
-        files: dict[str, int] = {}
-        parts: list[str] = []
-        for top in ("frames", "masters"):
-            for folder, _, names in os.walk(self.folder / top):
-                for name in names:
-                    file = Path(folder, name)
-                    path = file.relative_to(self.folder).as_posix()
-                    if name.startswith("."):
-                        parts += [path] if PART_MARK in name else []
-                    elif name.lower().endswith(FITS_SUFFIXES):
-                        files[path] = file.stat().st_size
-        return files, sorted(parts)
-
     def _orphan(self, path: PurePosixPath, frame_id: str) -> FrameRecord | None:
         """Enter the file if it is this very frame, written by a process that died before it could."""
         try:
@@ -221,13 +206,10 @@ class Library:
             stream.seek(unit.data_start + unit.data_size - 1)
             if not stream.read(1):
                 raise NotAFitsFileError(f"{file}: is cut short; delete it")
-        return self._insert(path, _digest_file(file), file.stat().st_size, read_meta(file))
+        return self._insert(path, digest_file(file), file.stat().st_size, read_meta(file))
 
     def _enter(self, path: PurePosixPath, buffers: Sequence[Buffer], meta: FrameMeta) -> FrameRecord:
-        digest = hashlib.sha256()
-        for buffer in buffers:
-            digest.update(buffer)
-        return self._insert(path, digest.hexdigest(), sum(len(buffer) for buffer in buffers), meta)
+        return self._insert(path, digest(buffers), sum(len(buffer) for buffer in buffers), meta)
 
     def _insert(self, path: PurePosixPath, sha256: str, size_bytes: int, meta: FrameMeta) -> FrameRecord:
         row = to_row(str(path), sha256, size_bytes, meta, is_master=path.parts[0] == "masters")
@@ -256,11 +238,6 @@ class Library:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
-
-
-def _digest_file(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _numbered(path: PurePosixPath) -> Iterator[PurePosixPath]:

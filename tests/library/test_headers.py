@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import subprocess
 from io import BytesIO
 from pathlib import Path
@@ -105,8 +106,7 @@ def test_fitsverify_finds_nothing(tmp_path: Path, packed: bool) -> None:
         data = buffer.getvalue()
     path = tmp_path / ("a.fits.fz" if packed else "a.fits")
     path.write_bytes(stamped(data, object_name="Größe\n'naïve' 星雲" * 9, filter="Hα\x00", read_mode="a'b"))
-    done = subprocess.run(["fitsverify", "-q", str(path)], capture_output=True, text=True, check=False)
-    assert "verification OK" in done.stdout
+    assert "verification OK" in verdict(path)
     meta = read_frame(path).meta
     assert (meta.frame_id, meta.filter, meta.gain) == ("f1", "H??", 120.0)
 
@@ -118,6 +118,27 @@ def test_a_real_compressed_frame_keeps_its_pixels(realdata: Path, tmp_path: Path
     mine, theirs = read_frame(tmp_path / "a.fits.fz"), read_frame(source)
     np.testing.assert_array_equal(mine.pixels, theirs.pixels)
     assert mine.meta.frame_id == "f1"
+
+
+@pytest.mark.realdata
+@pytest.mark.fitsverify
+def test_real_frames_that_were_clean_stay_clean(realdata: Path, tmp_path: Path) -> None:
+    clean = 0
+    for source in sorted(realdata.rglob("*00*.gz")) + sorted(realdata.rglob("focus*/*.gz")):
+        data = gzip.decompress(source.read_bytes())
+        before, after = tmp_path / "before.fits", tmp_path / "after.fits"
+        before.write_bytes(data)
+        after.write_bytes(stamped(data))
+        if "verification OK" in verdict(before):
+            clean += 1
+            assert "verification OK" in verdict(after), source
+        np.testing.assert_array_equal(read_frame(after).pixels, read_frame(before).pixels)
+    assert clean > 10
+
+
+def verdict(path: Path) -> str:
+    done = subprocess.run(["fitsverify", "-q", str(path)], capture_output=True, text=True, check=False)
+    return done.stdout
 
 
 @pytest.mark.parametrize("cut", [0, 100, 2879, 2880, 4000, 4607])

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from library.fitness import Tolerances
 from library.frames import FrameKind, FrameMeta, FrameRecord
-from library.matching import Tolerances, Verdict, match
+from library.matching import Verdict, match
 
 LIGHT = FrameMeta(
     kind=FrameKind.LIGHT,

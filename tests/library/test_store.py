@@ -411,6 +411,13 @@ def test_device_text_never_becomes_a_path(
     assert len(path.name.encode()) < 230
 
 
+@pytest.mark.parametrize("changes", [{"frame_id": "é"}, {"plan_id": "p" * 69}, {"step_id": ""}])
+def test_ids_that_would_not_come_back_are_refused(tmp_path: Path, changes: dict[str, str]) -> None:
+    with Library.open(tmp_path) as library, pytest.raises(ValueError, match="68 plain ASCII"):
+        library.add(fits_bytes(), stamp(**{"frame_id": "f1", **changes}))
+    assert files_in(tmp_path) == []
+
+
 def test_a_frame_without_a_date_lies_in_the_night_of_the_clock(tmp_path: Path) -> None:
     moment = datetime(2026, 5, 4, 23, tzinfo=datetime.now().astimezone().tzinfo)
     with Library.open(tmp_path, now=lambda: moment) as library:

@@ -1,0 +1,42 @@
+"""What lies in the library's folder, and what its bytes are."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from library.writing import PART_MARK, Buffer
+
+FITS_SUFFIXES = (".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fits.fz", ".fit.fz")
+
+
+def scan(folder: Path) -> tuple[dict[str, int], list[str]]:
+    """FITS files with their sizes, and temporary files, by path relative to the library's folder."""
+    files: dict[str, int] = {}
+    parts: list[str] = []
+    for top in ("frames", "masters"):
+        for at, _, names in os.walk(folder / top):
+            for name in names:
+                file = Path(at, name)
+                path = file.relative_to(folder).as_posix()
+                if name.startswith("."):
+                    parts += [path] if PART_MARK in name else []
+                elif name.lower().endswith(FITS_SUFFIXES):
+                    files[path] = file.stat().st_size
+    return files, sorted(parts)
+
+
+def digest(buffers: Iterable[Buffer]) -> str:
+    """The sha256 of buffers one after another."""
+    sha256 = hashlib.sha256()
+    for buffer in buffers:
+        sha256.update(buffer)
+    return sha256.hexdigest()
+
+
+def digest_file(file: Path) -> str:
+    """The sha256 of a file."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
