@@ -6,6 +6,7 @@ Ctrl-C asks the session to stop, which ends the night in order; a second Ctrl-C 
 from __future__ import annotations
 
 import asyncio
+import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -85,9 +86,9 @@ def bar(state: NightState) -> str:
         each = state.exposure
         now = frame_name(each.kind, each.filter, each.exposure_s) + f", {each.remaining_s:.0f} s to go"
     left = f"  {duration(state.left_s)} left" if wanted else ""
-    return (
-        f"{'━' * full}{'─' * (BAR_CELLS - full)} {state.lights_done}/{state.lights_wanted} subs  {now}{left}"
-    )
+    count = f"{state.lights_done}/{state.lights_wanted} subs"
+    line = f"{'━' * full}{'─' * (BAR_CELLS - full)} {count}{left}  {now}"
+    return line[: shutil.get_terminal_size().columns - 1]  # one that wraps could not be wiped
 
 
 def summary_lines(summary: Summary) -> Iterator[str]:

@@ -69,7 +69,7 @@ class Subs(Roll):
         if sub.accepted:
             assert sub.fwhm_px is not None
             assert sub.noise_adu is not None
-            mark.append(f"{sub.fwhm_px:>7.2f}{sub.noise_adu:>8.3g}{sub.n_matches or 0:>6}", DIM)
+            mark.append(f"{sub.fwhm_px:>7.2f}{sub.noise_adu:>#8.3g}{sub.n_matches or 0:>6}", DIM)
             return [mark]
         mark.append(f"  {sub.reason}", f"bold {WARN}")
         mark.append(f": {sub.detail}" if sub.detail else "", DIM)
@@ -89,7 +89,8 @@ class LogView(Roll):
     def rows(self, index: int, width: int) -> list[Text]:
         """One line of the log under its time."""
         line: LogLine = self.state.log[index]
-        folded = textwrap.wrap(line.text, max(width - 9, 12)) or [""]
+        time = f"{line.time.astimezone():%H:%M:%S} "[: 9 if width > 40 else 5].ljust(6)
+        folded = textwrap.wrap(line.text, max(width - len(time), 12)) or [""]
         colour = LEVEL_COLOURS.get(line.level, TEXT)
-        first = Text.assemble((f"{line.time.astimezone():%H:%M:%S} ", DIM), (folded[0], colour))
-        return [first, *(Text(" " * 9 + more, colour) for more in folded[1:])]
+        first = Text.assemble((time, DIM), (folded[0], colour))
+        return [first, *(Text(" " * len(time) + more, colour) for more in folded[1:])]

@@ -64,10 +64,10 @@ def plan_row(state: NightState, line: SequenceLine, width: int) -> Text:
     count = f"{line.done}/{line.wanted}"
     return Text.assemble(
         ("▸ " if now else "✓ " if done else "  ", f"bold {GOOD if done else colour}"),
-        (f"{what + extra:<11}"[:11], DIM if done else f"bold {colour}" if now else colour),
-        (f"{exposure(line.exposure_s):>8} ", DIM),
-        bar(line.done / line.wanted if line.wanted else 1.0, max(width - 39, 4), GOOD if done else colour),
-        (f"{count:>8}", DIM if done else TEXT),
+        (f"{what + extra:<9}"[:9], DIM if done else f"bold {colour}" if now else colour),
+        (f"{exposure(line.exposure_s):>8}  ", DIM),
+        bar(line.done / line.wanted if line.wanted else 1.0, max(width - 37, 4), GOOD if done else colour),
+        (f"{count:>7}", DIM if done else TEXT),
         (f"{left:>9}", DIM),
         no_wrap=True,
     )
@@ -90,7 +90,7 @@ def stack_row(stack: FilterStack) -> Text:
         (f"{stack.filter or 'all':<8}"[:8], f"bold {filter_colour(stack.filter)}"),
         (f"{stack.subs:>5}", TEXT),
         (f"{duration(stack.exposure_s):>9}{figure(stack.fwhm_px, '.2f'):>7}", DIM),
-        (f"{figure(stack.noise_adu, '.3g'):>8}", DIM),
+        (f"{figure(stack.noise_adu, '#.3g'):>8}", DIM),
         (f"{gain:>7}", f"bold {TEXT}"),
         no_wrap=True,
     )

@@ -1,0 +1,27 @@
+"""Screens are the same everywhere: one time zone, no terminal of the developer's."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.tui.nights import paint
+
+
+@pytest.fixture(autouse=True)
+def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "UTC")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A night's folder with its previews painted."""
+    paint(tmp_path)
+    return tmp_path
