@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
-from PIL import Image
+from PIL import Image, ImageChops
 from rich.color import Color
 from rich.segment import Segment
 from rich.style import Style
+from textual.app import ComposeResult
+from textual.containers import Container
 from textual.geometry import Size
 from textual.strip import Strip
 from textual.widget import Widget
+from textual.widgets import Static
+
+from firstlight.snapshot import NightState, Picture
+from firstlight.telling import duration
 
 LEVELS = 32
 """Shades kept in half cells: neighbours become equal, and runs of equal cells cost few bytes on the line."""
@@ -77,3 +84,111 @@ def load(path: Path, size: tuple[int, int], *, shades: int = 256, red: bool = Fa
         image = file.convert("RGB")
     # Sharper filters put dark rings around stars.
     image.thumbnail(size, Image.Resampling.HAMMING, reducing_gap=2.0)
+    if red:
+        r, g, b = image.split()
+        value = ImageChops.lighter(ImageChops.lighter(r, g), b)
+        none = Image.new("L", image.size)
+        image = Image.merge("RGB", (value, none, none))
+    if shades < 256:
+        step = 256 // shades
+        image = image.point([min(round(v / step) * step, 255) for v in range(256)] * 3)
+    return image
+
+
+class PicturePanel(Container):
+    """Shows the latest picture of a filter, or of the colours together."""
+
+    def __init__(self, protocol: str = "halfcell", *, id: str | None = None) -> None:  # noqa: A002 - Textual's
+        super().__init__(id=id)
+        self.protocol = protocol
+        self.state = NightState()
+        self.chosen: str | None = None
+        """What was picked by key; until then it is the colours, or else the filter that is being shot."""
+        self._picked = False
+        self._painted: tuple[object, ...] = ()
+
+    def compose(self) -> ComposeResult:
+        """The canvas, and the words that stand there while it is empty."""
+        yield Static("the first picture comes with the first stacked sub", id="no-picture")
+        yield _canvas(self.protocol)
+
+    def show(self, state: NightState) -> None:
+        """Take a new state; the file is read again only when the state says that it was painted anew."""
+        self.state = state
+        self._title()
+        self.paint()
+
+    def choose(self, step: int) -> None:
+        """The next picture (1) or the one before (−1)."""
+        pictures, now = self._ordered(), self.current()
+        if now is not None:
+            self.chosen = pictures[(pictures.index(now) + step) % len(pictures)].filter
+            self._picked = True
+            self.show(self.state)
+
+    def current(self) -> Picture | None:
+        """The picture on show."""
+        pictures = self._ordered()
+        if self._picked:
+            return next((each for each in pictures if each.filter == self.chosen), None)
+        if pictures and pictures[0].filter is not None:
+            return next((each for each in pictures if each.filter == self.state.filter), pictures[-1])
+        return pictures[0] if pictures else None
+
+    def _ordered(self) -> list[Picture]:
+        """Colour first, the filters as they came."""
+        return sorted(self.state.pictures, key=lambda each: each.filter is not None)
+
+    def paint(self, *, red: bool | None = None) -> None:
+        """Read and draw the current picture off the event loop, unless it is on show as it is."""
+        picture, room = self.current(), self.query_one("#canvas").size
+        red = self.app.theme.endswith("red") if red is None else red
+        wanted = (picture, room, red)
+        if picture is None or not room.area or wanted == self._painted:
+            return
+        self._painted = wanted
+        self.run_worker(self._paint(picture, room, red=red), exclusive=True)
+
+    async def _paint(self, picture: Picture, room: Size, *, red: bool) -> None:
+        cell = (1, 2) if self.protocol == "halfcell" else PIXELS_PER_CELL
+        size = (room.width * cell[0], room.height * cell[1])
+        shades = LEVELS if self.protocol == "halfcell" else 256
+        path = Path(self.state.root) / picture.path
+        words = self.query_one("#no-picture", Static)
+        try:
+            image = await asyncio.to_thread(load, path, size, shades=shades, red=red)
+        except (OSError, SyntaxError) as error:  # Pillow raises SyntaxError for a broken PNG
+            words.update(f"cannot show {path}: {error}")
+            words.display = True
+            self._painted = ()
+            return
+        words.display = False
+        cast(Canvas, self.query_one("#canvas")).image = image
+
+    def _title(self) -> None:
+        picture = self.current()
+        if picture is None:
+            self.border_title, self.border_subtitle = "Picture", ""
+            return
+        stack = next((each for each in self.state.stacks if each.filter == picture.filter), None)
+        title = _label(picture, self.state)
+        if stack:
+            title += f" · {stack.subs} subs · {duration(stack.exposure_s)}"
+            title += f" · SNR ×{stack.snr_gain:.1f}" if stack.snr_gain else ""
+        self.border_title = title
+        others = [_label(each, self.state) for each in self._ordered() if each != picture]
+        self.border_subtitle = f"← → {' '.join(others)}" if others else ""
+
+
+def _label(picture: Picture, state: NightState) -> str:
+    return picture.filter or ("colour" if len(state.pictures) > 1 else "picture")
+
+
+def _canvas(protocol: str) -> Widget:
+    """The widget for a protocol; textual-image is loaded only where it is needed."""
+    if protocol == "halfcell":
+        return HalfCells(id="canvas")
+    from textual_image.widget import SixelImage, TGPImage
+
+    widget: Widget = (TGPImage if protocol == "kitty" else SixelImage)(id="canvas")
+    return widget
