@@ -18,7 +18,7 @@ from acquire.indi.mount import IndiMount
 from acquire.indi.wheel import IndiWheel
 from acquire.plan import Plan
 
-_DEFINED_S = 10.0
+_DEFINED_S = 5.0
 _CONNECT_S = 60.0
 _QUIET_S = 0.3
 

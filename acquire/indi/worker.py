@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import signal
 import socket
 import sys
@@ -28,6 +29,7 @@ from acquire.indi.wire import PREFIX, Message, pack, unpack
 
 _Self = TypeVar("_Self", bound="_Connection")
 _PERMISSIONS = {PyIndi.IP_RO: "ro", PyIndi.IP_WO: "wo", PyIndi.IP_RW: "rw"}
+_TIMESTAMP = re.compile(r"^\d{4}-\d\d-\d\dT[\d:.]+: ")  # that the library puts before a message
 _KINDS = {
     PyIndi.INDI_NUMBER: "number",
     PyIndi.INDI_SWITCH: "switch",
@@ -45,7 +47,7 @@ def _guarded(callback: Callable[..., None]) -> Callable[..., None]:
         try:
             callback(self, *args)
         except OSError:
-            os._exit(1)  # the parent is gone: nobody is left to tell, and nothing is left to save
+            os._exit(0)  # the parent is gone: nobody is left to tell, and the kernel closes the connection
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not reach the C++ side
             self.report({"type": "error", "where": callback.__name__, "reason": repr(error)})
 
@@ -104,7 +106,7 @@ class _Connection(PyIndi.BaseClient):
     @_guarded
     def newMessage(self, device: PyIndi.BaseDevice, index: int) -> None:  # noqa: N802 - PyIndi's name
         """A driver has something to say."""
-        text = device.messageQueue(index)
+        text = _TIMESTAMP.sub("", device.messageQueue(index)).strip()
         self.report({"type": "message", "device": device.getDeviceName(), "text": text})
 
     @_guarded

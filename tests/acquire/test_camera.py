@@ -1,0 +1,305 @@
+"""The INDI camera against drivers that behave, and drivers that do not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from acquire.devices import CoolerStatus, ExposureRequest, RawFrame
+from acquire.errors import DeviceError, DeviceLostError, ExposureFailedError
+from acquire.indi.camera import IndiCamera
+from library.frames import FrameKind
+from tests.acquire.clocks import FakeClock
+from tests.acquire.fake_link import FakeLink, Values
+
+NAME = "a camera"
+FITS = b"SIMPLE  =                    T".ljust(2880) + bytes(2880)
+EARLIER = FITS[:-1] + b"!"
+
+
+class Driver:
+    """Plays a driver: takes every setting; an exposure follows the script of the test."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.link = FakeLink(self.clock)
+        self.camera = IndiCamera(self.link, NAME, self.clock, readout_margin_s=30)
+        self.script: Callable[[], None] = self.good
+        self.progress: list[float] = []
+        define = self.link.define
+        define(NAME, "CCD_EXPOSURE", {"CCD_EXPOSURE_VALUE": 1}, limits=(0.01, 3600))
+        define(NAME, "CCD_ABORT_EXPOSURE", {"ABORT": False})
+        define(
+            NAME,
+            "CCD_FRAME_TYPE",
+            {"FRAME_LIGHT": True, "FRAME_BIAS": False, "FRAME_DARK": False, "FRAME_FLAT": False},
+        )
+        define(NAME, "CCD_BINNING", {"HOR_BIN": 1, "VER_BIN": 1}, limits=(1, 4))
+        define(NAME, "UPLOAD_MODE", {"UPLOAD_CLIENT": False, "UPLOAD_LOCAL": True})
+        define(NAME, "CCD_TRANSFER_FORMAT", {"FORMAT_FITS": True, "FORMAT_NATIVE": False})
+        define(NAME, "CCD_INFO", {"CCD_MAX_X": 100, "CCD_MAX_Y": 80})
+        define(NAME, "CCD_FRAME", {"X": 10, "Y": 10, "WIDTH": 50, "HEIGHT": 40})
+        self.link.driver = self.obey
+
+    def obey(self, name: str, values: Values) -> None:
+        if name == "CCD_EXPOSURE":
+            self.link.tell(name, "Busy", **dict(values))
+            asyncio.get_running_loop().call_soon(self.script)
+        elif name == "CCD_ABORT_EXPOSURE":
+            self.link.tell(name, "Ok")
+            self.exposure("Idle", 0)
+        else:
+            self.link.take(name, values)
+
+    def exposure(self, state: str, left_s: float) -> None:
+        self.link.tell("CCD_EXPOSURE", state, CCD_EXPOSURE_VALUE=left_s)
+
+    def good(self) -> None:
+        self.exposure("Busy", 0.5)
+        self.exposure("Busy", 0)
+        self.link.blob(NAME, FITS)
+        self.exposure("Ok", 0)
+
+    async def expose(self, request: ExposureRequest | None = None) -> RawFrame:
+        request = request or ExposureRequest(kind=FrameKind.LIGHT, exposure_s=1)
+        return await self.clock.run(self.camera.expose(request, self.progress.append))
+
+
+@pytest.fixture
+def driver() -> Driver:
+    return Driver()
+
+
+async def test_a_good_exposure(driver: Driver) -> None:
+    driver.link.define(NAME, "CCD_TEMPERATURE", {"CCD_TEMPERATURE_VALUE": -9.9})
+    raw = await driver.expose()
+    assert raw == RawFrame(fits=FITS, gain=None, offset=None, sensor_temp_c=-9.9, read_mode=None)
+    assert driver.progress == [1.0, 0.5, 0.0]
+
+
+async def test_settings_are_sent_once(driver: Driver) -> None:
+    driver.link.define(NAME, "CCD_CONTROLS", {"Gain": 0, "Offset": 10, "Speed": 1})
+    request = ExposureRequest(kind=FrameKind.FLAT_DARK, exposure_s=1, gain=120, offset=30, binning=2)
+    first = await driver.expose(request)
+    assert dict(driver.link.sent) == {
+        "UPLOAD_MODE": {"UPLOAD_CLIENT": True},
+        "CCD_FRAME_TYPE": {"FRAME_DARK": True},
+        "CCD_BINNING": {"HOR_BIN": 2, "VER_BIN": 2},
+        "CCD_FRAME": {"X": 0, "Y": 0, "WIDTH": 100, "HEIGHT": 80},
+        "CCD_CONTROLS": {"Offset": 30},
+        "CCD_EXPOSURE": {"CCD_EXPOSURE_VALUE": 1},
+    }
+    assert (first.gain, first.offset) == (120, 30)
+    driver.link.sent.clear()
+    await driver.expose(request)
+    assert driver.link.sent == [("CCD_EXPOSURE", {"CCD_EXPOSURE_VALUE": 1})]
+
+
+@pytest.mark.parametrize(
+    ("prop", "element"),
+    [("CCD_GAIN", "GAIN"), ("CCD_CONTROLS", "Gain"), ("TC_CONTROLS", "TC_GAIN"), ("VENDOR", "gain")],
+)
+async def test_gain_is_found_where_the_driver_has_it(driver: Driver, prop: str, element: str) -> None:
+    driver.link.define(NAME, prop, {"Other": 3, element: 10})
+    raw = await driver.expose(ExposureRequest(kind=FrameKind.LIGHT, exposure_s=1, gain=120))
+    assert (prop, {element: 120}) in driver.link.sent
+    assert raw.gain == 120
+
+
+async def test_gain_that_the_driver_has_not(driver: Driver) -> None:
+    with pytest.raises(DeviceError, match=r"a camera has no gain: looked for CCD_GAIN\.GAIN.*leave gain out"):
+        await driver.expose(ExposureRequest(kind=FrameKind.LIGHT, exposure_s=1, gain=120))
+
+
+async def test_gain_out_of_range(driver: Driver) -> None:
+    driver.link.define(NAME, "CCD_GAIN", {"GAIN": 0}, limits=(0, 100))
+    with pytest.raises(DeviceError, match=r"takes CCD_GAIN\.GAIN from 0 to 100, not 120"):
+        await driver.expose(ExposureRequest(kind=FrameKind.LIGHT, exposure_s=1, gain=120))
+
+
+async def test_gain_that_is_silently_not_taken(driver: Driver) -> None:
+    driver.link.define(NAME, "CCD_GAIN", {"GAIN": 5})
+    obey = driver.obey
+    driver.link.driver = lambda name, values: (
+        driver.link.tell(name, "Ok") if name == "CCD_GAIN" else obey(name, values)
+    )
+    with pytest.raises(DeviceError, match="was asked for gain 120 and took 5"):
+        await driver.expose(ExposureRequest(kind=FrameKind.LIGHT, exposure_s=1, gain=120))
+
+
+async def test_a_bias_is_as_short_as_the_camera_can(driver: Driver) -> None:
+    await driver.expose(ExposureRequest(kind=FrameKind.BIAS, exposure_s=0))
+    assert ("CCD_EXPOSURE", {"CCD_EXPOSURE_VALUE": 0.01}) in driver.link.sent
+
+
+async def test_ok_before_the_blob(driver: Driver) -> None:
+    def script() -> None:
+        driver.exposure("Ok", 0)
+        driver.link.blob(NAME, FITS)
+
+    driver.script = script
+    assert (await driver.expose()).fits == FITS
+
+
+async def test_a_late_blob_is_not_taken_for_this_exposures(driver: Driver) -> None:
+    driver.link.blob(NAME, EARLIER)
+
+    def script() -> None:
+        driver.link.blob(NAME, EARLIER)
+        driver.good()
+
+    driver.script = script
+    assert (await driver.expose()).fits == FITS
+
+
+async def test_the_echo_of_an_earlier_exposure_does_not_end_this_one(driver: Driver) -> None:
+    obey = driver.obey
+
+    def late_echo(name: str, values: Values) -> None:
+        if name == "CCD_EXPOSURE":
+            driver.link.blob(NAME, EARLIER)
+            driver.exposure("Ok", 0)
+        obey(name, values)
+
+    driver.link.driver = late_echo
+    assert (await driver.expose()).fits == FITS
+
+
+def _alert(driver: Driver) -> None:
+    driver.link.say(NAME, "the sensor is gone")
+    driver.exposure("Alert", 0)
+
+
+def _aborted(driver: Driver) -> None:
+    driver.exposure("Idle", 0)
+
+
+def _short(driver: Driver) -> None:
+    driver.link.blob(NAME, FITS[:100], declared=len(FITS))
+    driver.exposure("Ok", 0)
+
+
+def _empty(driver: Driver) -> None:
+    driver.link.blob(NAME, b"")
+    driver.exposure("Ok", 0)
+
+
+def _jpeg(driver: Driver) -> None:
+    driver.link.blob(NAME, b"\xff\xd8 a picture")
+    driver.exposure("Ok", 0)
+
+
+def _no_blob(driver: Driver) -> None:
+    driver.exposure("Ok", 0)
+
+
+def _silence(driver: Driver) -> None:
+    driver.exposure("Busy", 0.2)
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        (_alert, "refuses an exposure of 1 s: the sensor is gone"),
+        (_aborted, "was aborted"),
+        (_short, "the image came short: 100 of 5760 bytes"),
+        (_empty, "the image came short: 0 of 0 bytes"),
+        (_jpeg, "no whole FITS file"),
+        (_no_blob, "the image of an exposure of 1 s has not happened within 31 s"),
+        (_silence, "the image of an exposure of 1 s has not happened within 31 s"),
+    ],
+)
+async def test_exposures_that_fail_say_why_and_leave_the_camera_idle(
+    driver: Driver, script: Callable[[Driver], None], said: str
+) -> None:
+    driver.script = lambda: script(driver)
+    with pytest.raises(ExposureFailedError, match=said):
+        await driver.expose()
+    exposure = driver.link.mirror.get(NAME, "CCD_EXPOSURE")
+    assert exposure is not None
+    assert exposure.state != "Busy"
+    driver.script = driver.good
+    assert (await driver.expose()).fits == FITS
+
+
+async def test_what_is_still_exposing_is_aborted_first(driver: Driver) -> None:
+    driver.exposure("Busy", 100)
+    assert (await driver.expose()).fits == FITS
+    assert driver.link.sent[0] == ("CCD_ABORT_EXPOSURE", {"ABORT": True})
+
+
+async def test_the_connection_goes(driver: Driver) -> None:
+    driver.script = lambda: driver.link.mirror.lose("the server is gone")
+    with pytest.raises(DeviceLostError, match="the server is gone"):
+        await driver.expose()
+
+
+async def test_the_camera_disconnects(driver: Driver) -> None:
+    driver.script = lambda: driver.link.mirror.apply(
+        {"type": "deleted", "device": NAME, "name": "CCD_EXPOSURE"}
+    )
+    with pytest.raises(DeviceLostError, match="no CCD_EXPOSURE now"):
+        await driver.expose()
+
+
+# -- cooling -----------------------------------------------------------------------------------
+
+
+async def _cool(driver: Driver, temperatures: list[float], timeout_s: float = 600) -> list[float]:
+    """Cool to −10 °C while the driver tells these temperatures, one a second."""
+    told: list[CoolerStatus] = []
+
+    async def ramp() -> None:
+        for temp_c in temperatures:
+            await driver.clock.sleep(1)
+            driver.link.tell("CCD_TEMPERATURE", "Busy", CCD_TEMPERATURE_VALUE=temp_c)
+
+    async def cool() -> CoolerStatus:
+        ramping = asyncio.ensure_future(ramp())
+        try:
+            return await driver.camera.cool_to(
+                -10, tolerance_c=0.5, timeout_s=timeout_s, on_progress=told.append
+            )
+        finally:
+            ramping.cancel()
+
+    driver.link.driver = lambda name, values: (
+        None if name == "CCD_TEMPERATURE" else driver.link.tell(name, "Busy", **dict(values))
+    )
+    status = await driver.clock.run(cool())
+    assert abs(status.sensor_temp_c + 10) <= 0.5
+    return [status.sensor_temp_c for status in told]
+
+
+@pytest.fixture
+def cooled(driver: Driver) -> Driver:
+    driver.link.define(NAME, "CCD_TEMPERATURE", {"CCD_TEMPERATURE_VALUE": 20}, limits=(-50, 50))
+    driver.link.define(NAME, "CCD_COOLER", {"COOLER_ON": False, "COOLER_OFF": True})
+    return driver
+
+
+async def test_cooling_ends_within_tolerance(cooled: Driver) -> None:
+    assert await _cool(cooled, [10, 0, -9, -9.7, -10]) == [10, 0, -9, -9.7, -10]
+    assert cooled.link.sent == [
+        ("CCD_COOLER", {"COOLER_ON": True}),
+        ("CCD_TEMPERATURE", {"CCD_TEMPERATURE_VALUE": -10}),
+    ]
+
+
+async def test_an_overshoot_is_waited_for(cooled: Driver) -> None:
+    assert (await _cool(cooled, [0, -10, -11, -12, -11, -10.2]))[-1] == -10.2
+
+
+async def test_a_temperature_out_of_reach(cooled: Driver) -> None:
+    with pytest.raises(DeviceError, match=r"reaching -10 ± 0\.5 °C has not happened"):
+        await _cool(cooled, [5, 3, 2, 2, 2], timeout_s=20)
+    with pytest.raises(DeviceError, match="from -50 to 50"):
+        await cooled.camera.cool_to(-60, tolerance_c=1, timeout_s=1, on_progress=lambda status: None)
+
+
+def test_a_camera_without_a_cooler(driver: Driver) -> None:
+    assert not driver.camera.has_cooler
+    driver.link.define(NAME, "CCD_TEMPERATURE", {"CCD_TEMPERATURE_VALUE": 20}, permission="ro")
+    assert not driver.camera.has_cooler
