@@ -105,12 +105,12 @@ def _cells_near(ra_deg: float, dec_deg: float, radius_deg: float) -> list[tuple[
     n_bands = round(180 / _CELL_DEG)
     first = max(int((dec_deg - radius_deg + 90.0) / _CELL_DEG), 0)
     last = min(int((dec_deg + radius_deg + 90.0) / _CELL_DEG), n_bands - 1)
+    half_deg = 180.0
+    if abs(dec_deg) + radius_deg < 90.0:  # else the cone holds a pole, and with it every right ascension
+        half_deg = np.degrees(np.arcsin(np.sin(np.radians(radius_deg)) / np.cos(np.radians(dec_deg))))
     cells = []
     for band in range(first, last + 1):
         columns = _columns(band)
-        south, north = band * _CELL_DEG - 90.0, (band + 1) * _CELL_DEG - 90.0
-        cos_dec = min(np.cos(np.radians(south)), np.cos(np.radians(north)))
-        half_deg = 180.0 if cos_dec * 180.0 <= radius_deg * 1.2 else min(1.2 * radius_deg / cos_dec, 180.0)
         start = int(np.floor((ra_deg - half_deg) / 360.0 * columns))
         stop = int(np.floor((ra_deg + half_deg) / 360.0 * columns))
         cells += sorted({(band, c % columns) for c in range(start, stop + 1)})

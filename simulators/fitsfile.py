@@ -90,5 +90,8 @@ def fits_bytes(
 
 
 def ascii_text(text: str) -> str:
-    """Text that a FITS card can hold: printable ASCII, at most 60 characters."""
-    return "".join(c if " " <= c <= "~" else "?" for c in text)[:60]
+    """Text that a FITS card can hold beside its comment: printable ASCII, 50 columns with quotes doubled."""
+    text = "".join(c if " " <= c <= "~" else "?" for c in text)[:50]
+    while len(text.replace("'", "''")) > 50:
+        text = text[:-1]
+    return text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -22,6 +23,27 @@ HOST = "127.0.0.1"
 MAX_CLIENTS = 10
 
 
+class _Reader:
+    """A client's stream that says when it has ended: the library would read on, and burn a processor."""
+
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        self._reader = reader
+
+    async def read(self, most: int) -> bytes:
+        data = await self._reader.read(most)
+        if not data:
+            raise ConnectionResetError("the client hung up")
+        return data
+
+
+class _OneLine(logging.Formatter):
+    """What the library complains of, without its tracebacks: a client's bad XML is no fault of ours."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        cause = f": {record.exc_info[1]}" if record.exc_info else ""
+        return f"{record.name}: {record.getMessage()}{cause}"
+
+
 class _Server(IPyServer):  # type: ignore[misc]  # the library has no types
     """Listens on a socket that is bound already, so that a busy port is known before anything starts."""
 
@@ -29,6 +51,10 @@ class _Server(IPyServer):  # type: ignore[misc]  # the library has no types
         super().__init__(*drivers, host=HOST, port=sock.getsockname()[1], maxconnections=MAX_CLIENTS)
         self._sock = sock
         self._on_ready = on_ready
+
+    async def handle_data(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):  # however a client leaves, it is gone
+            await super().handle_data(_Reader(reader), writer)
 
     async def _runserver(self) -> None:
         self.server = await asyncio.start_server(self.handle_data, sock=self._sock)
@@ -62,9 +88,11 @@ def run(
             file=sys.stderr,
         )
         return 1
+    handler = logging.StreamHandler()
+    handler.setFormatter(_OneLine())
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
     with sock:
-        asyncio.run(_serve(sock, seed, speed, truth, announce, follow_stdin))
-    return 0
+        return asyncio.run(_serve(sock, seed, speed, truth, announce, follow_stdin))
 
 
 def device_names() -> list[str]:
@@ -93,26 +121,33 @@ async def _serve(
     truth: Path | None,
     announce: Callable[[int], None] | None,
     follow_stdin: bool,
-) -> None:
+) -> int:
     clock = SimClock(speed)
     drivers = (CameraDriver(clock, seed, truth), WheelDriver(clock), MountDriver(clock))
-    ready = asyncio.Event()
-    server = _Server(*drivers, sock=sock, on_ready=ready.set)
-    serving = asyncio.create_task(server.asyncrun())
+
+    def on_ready() -> None:
+        if announce is not None:
+            announce(sock.getsockname()[1])
+
+    server = _Server(*drivers, sock=sock, on_ready=on_ready)
+    stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, server.shutdown)
+        loop.add_signal_handler(number, stop.set)
     if follow_stdin:
-        # Reads nothing but the end: whoever started us holds the other end of the pipe.
-        with contextlib.suppress(OSError, ValueError):
-            loop.add_reader(sys.stdin.fileno(), _until_eof, loop, server)
-    await ready.wait()
-    if announce is not None:
-        announce(sock.getsockname()[1])
-    await serving
+        # Whoever started us holds the other end of the pipe.
+        loop.add_reader(sys.stdin.fileno(), _until_eof, loop, stop)
+    serving = asyncio.create_task(server.asyncrun())
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+    server.shutdown()
+    for task in (serving, stopping):
+        task.cancel()
+    await asyncio.gather(serving, stopping, return_exceptions=True)
+    return 0 if stop.is_set() else 1
 
 
-def _until_eof(loop: asyncio.AbstractEventLoop, server: IPyServer) -> None:
+def _until_eof(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
     if not os.read(sys.stdin.fileno(), 4096):
         loop.remove_reader(sys.stdin.fileno())
-        server.shutdown()
+        stop.set()

@@ -13,7 +13,7 @@ MOFFAT_BETA = 3.0
 _GAUSS_2 = 0.5 / np.sqrt(3.0)
 """Two-point Gauss–Legendre abscissa on a pixel: integrates a cubic exactly."""
 
-_STAMP_RADII_PX = (5, 9, 18, 40, 90)
+_STAMP_RADII_PX = (7, 12, 22, 44, 90)
 _FLUX_LIMITS_E = (4e3, 4e4, 4e5, 4e6)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import logging
+import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,8 +20,6 @@ from indipydriver import (
 )
 
 from simulators.clock import SimClock
-
-log = logging.getLogger(__name__)
 
 Handler = Callable[[Any], Awaitable[None]]
 
@@ -155,6 +154,11 @@ class SimDriver(IPyDriver):  # type: ignore[misc]  # the library has no types
     async def on_disconnect(self) -> None:
         """What a device stops doing."""
 
+    async def pause(self, real_s: float) -> None:
+        """Wait in real time, or until the driver is shut down."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.shutdownrequested.wait(), real_s)
+
     async def _connect(self, event: Any) -> None:
         wanted = event.get("CONNECT") == "On"
         if wanted != self.connected:
@@ -180,9 +184,8 @@ class SimDriver(IPyDriver):  # type: ignore[misc]  # the library has no types
             await handler(event)
         except RefusedError as refusal:
             await event.vector.send_setVector(state="Alert", message=str(refusal))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError):
             # A number that is none: the library checks the members' names only.
-            log.warning("%s: %s: %s", self.device_name, event.vectorname, error)
             await event.vector.send_setVector(state="Alert", message="that value cannot be read")
 
 

@@ -232,5 +232,5 @@ class CameraDriver(SimDriver):
         while not self.stop:
             if self.connected:
                 await self._tell_temperature()
-            await asyncio.sleep(_TICK_REAL_S)
+            await self.pause(_TICK_REAL_S)
         self._cancel_exposure()

@@ -215,7 +215,7 @@ class MountDriver(SimDriver):
         """Let the sky run by while the mount stands still; called by the library."""
         last_s = self.clock.elapsed_s()
         while not self.stop:
-            await asyncio.sleep(1.0)
+            await self.pause(1.0)
             now_s = self.clock.elapsed_s()
             moving = self._slew is not None and not self._slew.done()
             if self.connected and not self._tracking and not moving:

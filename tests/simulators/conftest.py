@@ -1,0 +1,64 @@
+"""A running observatory, as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.simulators.wire import CAMERA, MOUNT, WHEEL, Wire
+
+
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """An observatory at 200 times real time, a client of it, and its sidecar."""
+
+    wire: Wire
+    port: int
+    truth_path: Path
+
+    def truths(self) -> list[dict[str, Any]]:
+        """What was put into the frames so far."""
+        return [json.loads(line) for line in self.truth_path.read_text().splitlines()]
+
+
+@pytest.fixture
+def observatory(tmp_path: Path) -> Iterator[Simulated]:
+    """Started for the test, all devices connected, and ended by the end of its standard input."""
+    truth = tmp_path / "truth.jsonl"
+    command = [sys.executable, "-m", "simulators", "--port", "0", "--seed", "7", "--speed", "200"]
+    with subprocess.Popen(
+        [*command, "--truth", str(truth), "--follow-stdin"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        try:
+            ready = json.loads(process.stdout.readline())
+            assert ready == {"host": "127.0.0.1", "port": ready["port"], "devices": [CAMERA, WHEEL, MOUNT]}
+            with Wire(ready["port"]) as wire:
+                wire.connect(CAMERA, WHEEL, MOUNT)
+                yield Simulated(wire, ready["port"], truth)
+            process.stdin.close()
+            assert process.wait(timeout=10) == 0
+            assert "Traceback" not in process.stderr.read().decode()
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+COMMAND = [sys.executable, "-m", "simulators"]
+
+
+def test_a_busy_port_is_one_clear_line_and_a_failure() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        ended = subprocess.run(
+            [*COMMAND, "--port", str(port)], capture_output=True, text=True, timeout=20, check=False
+        )
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    assert ended.stderr.count("\n") == 1
+    assert f"127.0.0.1:{port}" in ended.stderr
+
+
+@pytest.mark.parametrize("options", [["--speed", "0"], ["--seed", "-1"], ["--port", "99999999"]])
+def test_bad_options_are_refused_without_a_traceback(options: list[str]) -> None:
+    ended = subprocess.run([*COMMAND, *options], capture_output=True, text=True, timeout=20, check=False)
+    assert ended.returncode != 0
+    assert "Traceback" not in ended.stderr
+    assert ended.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_cleanly(number: signal.Signals) -> None:
+    began = time.monotonic()
+    with subprocess.Popen(
+        [*COMMAND, "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert b'"port"' in process.stdout.readline()
+        # Ready to accept clients: 1.5 s on an idle machine, with room for a busy one.
+        assert time.monotonic() - began < 5.0
+        process.send_signal(number)
+        assert process.wait(timeout=10) == 0
+        assert process.stderr.read() == b""
