@@ -38,6 +38,7 @@ class WorkerLink:
         self._to_worker: asyncio.StreamWriter | None = None
         self._connected = asyncio.Event()
         self._supervisor: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
         self._first_end: asyncio.Future[str]
 
     async def __aenter__(self) -> WorkerLink:
@@ -86,6 +87,8 @@ class WorkerLink:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._supervisor
             self._supervisor = None
+        if self._ending is not None:
+            await self._ending
 
     async def _supervise(self) -> None:
         waits = backoff(_FIRST_RETRY_S, _LONGEST_RETRY_S)
@@ -99,32 +102,36 @@ class WorkerLink:
     async def _one_life(self) -> None:
         """Run one worker from its start to its end."""
         ours, theirs = socket.socketpair()
+        for end in (ours, theirs):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
         with theirs:
-            for end in (ours, theirs):
-                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *("-m", "acquire.indi.worker", self._host, str(self._port), str(theirs.fileno())),
-                pass_fds=[theirs.fileno()],
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.PIPE,
-            )
-        reader, writer = await asyncio.open_connection(sock=ours, limit=_READ_AHEAD)
+            reader, writer = await asyncio.open_connection(sock=ours, limit=_READ_AHEAD)
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    *("-m", "acquire.indi.worker", self._host, str(self._port), str(theirs.fileno())),
+                    pass_fds=[theirs.fileno()],
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=asyncio.subprocess.DEVNULL,
+                    stderr=asyncio.subprocess.PIPE,
+                )
+            except BaseException:
+                writer.close()
+                raise
         self.worker_pid, self._to_worker = process.pid, writer
-        errors = asyncio.create_task(_last_lines(process))
+        last_words = asyncio.create_task(_last_lines(process))
         try:
             reason = await self._mirror_until_end(reader)
             if reason is None:
                 status = await process.wait()
                 cause = signal.Signals(-status).name if status < 0 else f"status {status}"
-                reason = f"the INDI client process ended ({cause}): {await errors}"
+                reason = f"the INDI client process ended ({cause}): {await last_words}"
             self._lose(reason)
         finally:
             self.worker_pid = self._to_worker = None
             writer.close()  # the worker's sign to disconnect and end
-            await _end(process, self._clock)
-            await errors
+            self._ending = asyncio.create_task(_end(process, last_words, self._clock))
+            await asyncio.shield(self._ending)  # a second cancellation must not leave a process behind
 
     async def _mirror_until_end(self, reader: asyncio.StreamReader) -> str | None:
         """Fill the mirror; returns why the server is gone, or ``None`` if it is the worker that ended."""
@@ -158,12 +165,15 @@ async def _last_lines(process: asyncio.subprocess.Process) -> str:
     return " / ".join(lines)
 
 
-async def _end(process: asyncio.subprocess.Process, clock: Clock, patience_s: float = 3.0) -> None:
+async def _end(
+    process: asyncio.subprocess.Process, last_words: asyncio.Task[str], clock: Clock, patience_s: float = 3.0
+) -> None:
     """Wait for a worker that has been told to end, and kill it if it does not."""
-    waiting = asyncio.create_task(process.wait())
     patience = asyncio.ensure_future(clock.sleep(patience_s))
-    await asyncio.wait({waiting, patience}, return_when=asyncio.FIRST_COMPLETED)
-    patience.cancel()
-    if not waiting.done():
+    await asyncio.wait({last_words, patience}, return_when=asyncio.FIRST_COMPLETED)
+    if not patience.done():
+        patience.cancel()
+    elif process.returncode is None:
         process.kill()
-    await waiting
+    await last_words
+    await process.wait()

@@ -13,6 +13,7 @@ thread only reads the socket. An exception that left a callback would end the pr
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import re
@@ -223,7 +224,8 @@ def _fill(prop: PyIndi.Property, values: dict[str, Any]) -> None:
 
 def _read_orders(parent: socket.socket, connection: _Connection) -> None:
     """Obey until the parent closes its end, or the server is gone."""
-    with parent.makefile("rb") as orders:
+    # A parent that dies with our frames unread resets the connection instead of ending it.
+    with contextlib.suppress(ConnectionError), parent.makefile("rb") as orders:
         while len(prefix := orders.read(PREFIX.size)) == PREFIX.size:
             size, _ = PREFIX.unpack(prefix)
             connection.obey(unpack(orders.read(size)))
