@@ -186,6 +186,7 @@ class NightApp(App[None]):
         async def answered(yes: bool | None) -> None:
             if yes:
                 await self.source.send("stop")
+                self.notify("Ending the night: the stacks are being finished.", timeout=6)
 
         if not self._over:
             self.push_screen(ConfirmStop(self.state), answered)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import itemgetter
 
 from rich.text import Text
 
@@ -44,8 +45,9 @@ class Canvas:
         rows = []
         for bits, colours in zip(self._bits, self._colours, strict=True):
             row = Text(no_wrap=True)
-            for bit, colour in zip(bits, colours, strict=True):
-                row.append(chr(0x2800 + bit) if bit else " ", colour)
+            cells = zip(bits, colours, strict=True)
+            for colour, run in groupby(cells, key=itemgetter(1)):  # one run costs one colour code on the line
+                row.append("".join(chr(0x2800 + bit) if bit else " " for bit, _ in run), colour)
             rows.append(row)
         return rows
 
