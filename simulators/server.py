@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -136,7 +137,7 @@ async def _serve(
         loop.add_signal_handler(number, stop.set)
     if follow_stdin:
         # Whoever started us holds the other end of the pipe.
-        loop.add_reader(sys.stdin.fileno(), _until_eof, loop, stop)
+        threading.Thread(target=_until_eof, args=(loop, stop), name="stdin", daemon=True).start()
     serving = asyncio.create_task(server.asyncrun())
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -148,6 +149,9 @@ async def _serve(
 
 
 def _until_eof(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
-    if not os.read(sys.stdin.fileno(), 4096):
-        loop.remove_reader(sys.stdin.fileno())
-        stop.set()
+    """Read standard input to its end, in a thread: a loop cannot wait for files and /dev/null."""
+    with contextlib.suppress(OSError):
+        while os.read(0, 4096):
+            pass
+    with contextlib.suppress(RuntimeError):  # the loop has ended
+        loop.call_soon_threadsafe(stop.set)

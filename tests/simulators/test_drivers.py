@@ -204,11 +204,12 @@ def test_every_kind_of_frame_is_a_clean_fits_file(observatory: Simulated, tmp_pa
 @pytest.mark.slow
 @pytest.mark.astrometry
 def test_a_light_is_solved_blindly_where_its_header_says(observatory: Simulated, tmp_path: Path) -> None:
-    point(observatory.wire)
+    point(observatory.wire, {"RA": 20.01, "DEC": 22.8})
     (tmp_path / "light.fits").write_bytes(observatory.wire.shoot(60.0))
     truth = observatory.truths()[-1]
+    scale_hint = ["--scale-units", "arcsecperpix", "--scale-low", "1", "--scale-high", "4"]
     subprocess.run(
-        ["solve-field", "--no-plots", "--cpulimit", "60", "--crpix-center", "light.fits"],
+        ["solve-field", "--no-plots", "--cpulimit", "60", "--crpix-center", *scale_hint, "light.fits"],
         cwd=tmp_path,
         check=True,
         capture_output=True,

@@ -33,6 +33,17 @@ def test_bad_options_are_refused_without_a_traceback(options: list[str]) -> None
     assert ended.stderr
 
 
+def test_it_ends_with_its_standard_input() -> None:
+    ended = subprocess.run(
+        [*COMMAND, "--port", "0", "--follow-stdin"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=20,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_cleanly(number: signal.Signals) -> None:
     began = time.monotonic()
