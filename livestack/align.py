@@ -27,7 +27,8 @@ _Fit = Callable[[Points, Points, NDArray[np.float64]], Matrix]
 _MIN_MATCHES = 5
 _CHANCE = 1e-8
 _SEARCH_RADII_PX = (4.0, 2.5, 1.5, 1.5, 1.5)
-_TRIANGLE_STARS = (50, 25, 100)
+# An unrelated field costs astroalign about 0.1 s with 30 stars, 1 s with 60, and ever more beyond.
+_TRIANGLE_STARS = (30, 60)
 _VOTING_STARS = 80
 _MAX_DRIFT_PX = 60.0
 _CENTROID_FLOOR_PX = 0.02

@@ -63,7 +63,7 @@ def saturation_level_adu(raw: NDArray[np.integer[Any] | np.floating[Any]]) -> fl
     The largest count of a frame without saturated stars is some star's peak; calling that one saturated costs
     nothing but a star's place in the photometry.
     """
-    return max(0.98 * float(np.nanmax(raw)), 4000.0)
+    return max(0.98 * float(np.fmax.reduce(raw, axis=None)), 4000.0)
 
 
 def mend_defects(pixels: NDArray[np.float32], bayer_pattern: str | None) -> int:

@@ -49,7 +49,7 @@ class Sky:
     ) -> NDArray[np.float64]:
         """A frame (H, W) whose pixels lie on the reference by ``to_reference``; stars are Gaussian."""
         frame = np.full(self.shape, sky_adu)
-        seen = apply(np.linalg.inv(to_reference), self.positions)
+        seen = apply(np.asarray(np.linalg.inv(to_reference), dtype=np.float64), self.positions)
         draw_stars(frame, seen, transparency * self.fluxes, fwhm_px)
         return frame + rng.normal(0.0, noise_adu, self.shape)
 

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from livestack.calibrate import MismatchError, calibrate, mend_defects
+from livestack.debayer import PATTERNS, debayer, luminance
+from livestack.masters import Masters, prepare
+from tests.livestack.sky import Sky, motion, quantised
+
+SHAPE = (64, 80)
+
+
+def plane(value: float) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    return np.full(SHAPE, value, dtype=np.float32)
+
+
+def test_light_is_raw_less_dark_over_flat() -> None:
+    rng = np.random.default_rng(0)
+    light, dark = rng.uniform(100, 2000, SHAPE), rng.uniform(200, 400, SHAPE).astype(np.float32)
+    flat = rng.uniform(0.5, 1.5, SHAPE).astype(np.float32)
+    raw = light * flat / np.median(flat) + dark
+    before = raw.copy()
+    done = calibrate(raw, prepare(dark=dark, flat=30_000 * flat), saturation_adu=1e9)
+    assert done.pixels == pytest.approx(light, rel=1e-4)
+    assert done.pixels.dtype == np.float32
+    assert (raw == before).all()
+
+
+def test_a_dark_holds_its_bias_so_only_one_of_them_is_taken_off() -> None:
+    raw = np.full(SHAPE, 1000, dtype=np.uint16)
+    both = prepare(bias=plane(100), dark=plane(150))
+    assert (calibrate(raw, both, saturation_adu=60_000).pixels == 850).all()
+    assert (calibrate(raw, prepare(bias=plane(100)), saturation_adu=60_000).pixels == 900).all()
+
+
+def test_counts_below_the_dark_stay_negative() -> None:
+    raw = np.full(SHAPE, 90, dtype=np.uint16)
+    assert (calibrate(raw, prepare(dark=plane(100)), saturation_adu=60_000).pixels == -10).all()
+
+
+def test_a_master_of_another_size_is_named() -> None:
+    raw = np.zeros((64, 81), dtype=np.uint16)
+    with pytest.raises(MismatchError, match=r"flat is 80×64, the frame is 81×64"):
+        calibrate(raw, prepare(flat=plane(1)), saturation_adu=60_000)
+
+
+def test_saturation_is_that_of_the_raw_counts() -> None:
+    raw = np.full(SHAPE, 1000, dtype=np.uint16)
+    raw[3, 5] = 65535
+    done = calibrate(raw, prepare(dark=plane(40_000)), saturation_adu=65_000)
+    assert np.argwhere(done.saturated).tolist() == [[3, 5]]
+
+
+def test_where_the_sensor_hardly_responds_there_is_no_data() -> None:
+    flat = plane(1)
+    flat[10, 10] = 0
+    done = calibrate(np.ones(SHAPE, dtype=np.uint16), prepare(flat=flat), saturation_adu=60_000)
+    assert np.argwhere(np.isnan(done.pixels)).tolist() == [[10, 10]]
+
+
+def test_the_colour_of_the_flats_light_does_not_tint_the_picture() -> None:
+    flat = np.tile(np.array([[2.0, 4.0], [4.0, 1.0]], dtype=np.float32), (32, 40)) * 1000
+    done = calibrate(
+        np.full(SHAPE, 100, dtype=np.uint16),
+        prepare(flat=flat, bayer_pattern="RGGB"),
+        saturation_adu=60_000,
+        bayer_pattern="RGGB",
+    )
+    assert done.pixels == pytest.approx(100.0)
+
+
+@pytest.mark.parametrize("bayer", [None, "RGGB"])
+def test_hot_and_dead_pixels_are_mended_and_stars_are_not_touched(bayer: str | None) -> None:
+    rng = np.random.default_rng(1)
+    sky = Sky(n_stars=60)
+    clean = sky.expose(motion(), rng, fwhm_px=2.2).astype(np.float32)
+    spoilt = clean.copy()
+    rows, columns = rng.integers(2, 358, 150), rng.integers(2, 478, 150)
+    spoilt[rows, columns] += rng.choice([-300.0, 900.0, 20_000.0], 150).astype(np.float32)
+    mend_defects(spoilt, bayer)
+    damage = np.abs(spoilt - clean)
+    hit = np.zeros(clean.shape, dtype=bool)
+    hit[rows, columns] = True
+    assert (damage[hit] < 80).mean() > 0.95
+    assert (damage[~hit] == 0).mean() > 0.9999
+    assert mend_defects(clean, bayer) <= 4
+
+
+@given(
+    pattern=st.sampled_from(PATTERNS),
+    colour=st.tuples(*[st.floats(1, 1000)] * 3),
+    height=st.integers(6, 21),
+    width=st.integers(6, 21),
+)
+@settings(max_examples=40, deadline=None)
+def test_a_plain_colour_survives_the_mosaic(
+    pattern: str, colour: tuple[float, ...], height: int, width: int
+) -> None:
+    mosaic = np.empty((height, width), dtype=np.float32)
+    for site, letter in enumerate(pattern):
+        mosaic[site // 2 :: 2, site % 2 :: 2] = colour["RGB".index(letter)]
+    assert debayer(mosaic, pattern) == pytest.approx(np.broadcast_to(colour, (height, width, 3)), rel=1e-5)
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_measured_samples_keep_their_values(pattern: str) -> None:
+    mosaic = np.random.default_rng(0).uniform(0, 1000, (20, 24)).astype(np.float32)
+    colour = debayer(mosaic, pattern)
+    for site, letter in enumerate(pattern):
+        own = (slice(site // 2, None, 2), slice(site % 2, None, 2))
+        assert colour[(*own, "RGB".index(letter))] == pytest.approx(mosaic[own], rel=1e-6)
+
+
+def test_unknown_mosaics_are_refused() -> None:
+    with pytest.raises(ValueError, match="known are RGGB"):
+        debayer(plane(1), "CYGM")
+
+
+def test_luminance_of_mono_is_itself_and_of_colour_counts_photosites() -> None:
+    mono = plane(3)
+    assert luminance(mono) is mono
+    assert luminance(np.dstack([plane(1), plane(2), plane(3)])) == pytest.approx(2.0)
+
+
+def test_no_masters_change_nothing() -> None:
+    raw = quantised(np.random.default_rng(0).normal(500, 10, SHAPE))
+    assert (calibrate(raw, Masters(), saturation_adu=60_000).pixels == raw).mean() > 0.999
