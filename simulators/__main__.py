@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -19,8 +20,8 @@ def main() -> int:
     parser.add_argument("--truth", type=Path, help="append what each frame was made from, as JSON lines")
     parser.add_argument("--follow-stdin", action="store_true", help="end when standard input ends")
     args = parser.parse_args()
-    if not args.speed > 0 or args.seed < 0:
-        parser.error("--speed must be positive and --seed not negative")
+    if not 0 < args.speed < math.inf or args.seed < 0:
+        parser.error("--speed must be a positive number and --seed not negative")
 
     def announce(port: int) -> None:
         ready = {"host": HOST, "port": port, "devices": device_names()}

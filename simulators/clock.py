@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -17,8 +18,8 @@ class SimClock:
         start: datetime | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        if not speed > 0:
-            raise ValueError(f"the clock's speed must be positive, not {speed}")
+        if not 0 < speed < math.inf:
+            raise ValueError(f"the clock's speed must be positive and finite, not {speed}")
         self.speed = speed
         self.start = start or datetime.now(UTC)
         self._monotonic = monotonic

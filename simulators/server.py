@@ -81,6 +81,12 @@ def run(
     ``announce`` is told the port once clients may connect; port 0 takes any that is free.
     """
     try:
+        if truth is not None:
+            truth.touch()
+    except OSError as error:
+        print(f"cannot write the truth to {truth}: {error.strerror}", file=sys.stderr)  # noqa: T201  # as below
+        return 1
+    try:
         sock = _listen(port)
     except OSError as error:
         reason = error.strerror or str(error)

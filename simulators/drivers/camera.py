@@ -90,12 +90,13 @@ class CameraDriver(SimDriver):
                 await self.has.exposure.send_setVector(state="Busy")
                 await self.clock.sleep(min(left_s, _TICK_REAL_S * self.clock.speed))
             frame, truth = await rendering
-        except (OSError, ValueError, ArithmeticError, MemoryError) as error:
+            if self._truth is not None:
+                append_truth(self._truth, truth)
+        except Exception as error:
+            # Whatever went wrong in the making, the client must not wait for ever.
             log.exception("the frame could not be made")
             await self.has.exposure.send_setVector(state="Alert", message=f"the frame was lost: {error}")
             return
-        if self._truth is not None:
-            append_truth(self._truth, truth)
         self.has.blob.set_blobsize("CCD1", len(frame))
         self.has.blob["CCD1"] = frame
         await self.has.blob.send_setVectorMembers(state="Ok", members=["CCD1"])
@@ -222,6 +223,7 @@ class CameraDriver(SimDriver):
     async def on_disconnect(self) -> None:
         """An exposure without a client ends."""
         self._cancel_exposure()
+        self.has.exposure.state = "Idle"
 
     async def snoopevent(self, event: Any) -> None:
         """Hear what the mount and the wheel say."""

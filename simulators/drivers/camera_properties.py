@@ -48,8 +48,8 @@ class CameraProperties:
             [
                 Number("X", "Left ", "%4.0f", 0, w - 1, 0, 0),
                 Number("Y", "Top", "%4.0f", 0, h - 1, 0, 0),
-                Number("WIDTH", "Width", "%4.0f", 1, w, 0, w),
-                Number("HEIGHT", "Height", "%4.0f", 1, h, 0, h),
+                Number("WIDTH", "Width", "%4.0f", 4, w, 0, w),
+                Number("HEIGHT", "Height", "%4.0f", 4, h, 0, h),
             ],
         )
         self.frame_reset = switches("CCD_FRAME_RESET", "Frame Values", IMAGE, {"RESET": "Reset"}, None, "wo")

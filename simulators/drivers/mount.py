@@ -210,6 +210,7 @@ class MountDriver(SimDriver):
     async def on_disconnect(self) -> None:
         """A mount without a client stops where it is."""
         self._cancel_slew()
+        self.place.state = "Ok" if self._tracking else "Idle"
 
     async def hardware(self) -> None:
         """Let the sky run by while the mount stands still; called by the library."""

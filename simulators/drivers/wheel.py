@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from simulators.clock import SimClock
@@ -37,13 +38,15 @@ class WheelDriver(SimDriver):
         labels = {f"FILTER_SLOT_NAME_{i}": (f"Filter#{i}", name) for i, name in enumerate(names, 1)}
         self.names = texts("FILTER_NAME", "Filter", _GROUP, labels)
         super().__init__(WHEEL, "indi_firstlight_wheel", FILTER_INTERFACE, clock, [self.slot, self.names])
+        self._turning = asyncio.Lock()
         self.handlers |= {"FILTER_SLOT": self._turn, "FILTER_NAME": accept_texts}
 
     async def _turn(self, event: Any) -> None:
         target = round(requested_numbers(event)["FILTER_SLOT_VALUE"])
-        now, count = round(self.slot.getfloatvalue("FILTER_SLOT_VALUE")), len(self.names)
-        steps = min((target - now) % count, (now - target) % count)
-        await self.slot.send_setVector(state="Busy")
-        await self.clock.sleep(_SECONDS_PER_SLOT * steps)
-        self.slot["FILTER_SLOT_VALUE"] = number_text(target)
-        await self.slot.send_setVector(state="Ok")
+        async with self._turning:  # an order that comes while it turns waits
+            now, count = round(self.slot.getfloatvalue("FILTER_SLOT_VALUE")), len(self.names)
+            steps = min((target - now) % count, (now - target) % count)
+            await self.slot.send_setVector(state="Busy")
+            await self.clock.sleep(_SECONDS_PER_SLOT * steps)
+            self.slot["FILTER_SLOT_VALUE"] = number_text(target)
+            await self.slot.send_setVector(state="Ok")

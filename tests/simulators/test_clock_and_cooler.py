@@ -17,7 +17,7 @@ def test_the_clock_runs_as_fast_as_told() -> None:
     assert clock.elapsed_s() == 300.0
 
 
-@pytest.mark.parametrize("speed", [0.0, -1.0, float("nan")])
+@pytest.mark.parametrize("speed", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_clock_that_cannot_run_is_refused(speed: float) -> None:
     with pytest.raises(ValueError, match="speed"):
         SimClock(speed)

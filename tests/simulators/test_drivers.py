@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import sep
 from astropy.io import fits
 
 from simulators.catalogue import stars_in_cone
-from simulators.coordinates import tangent_plane
+from simulators.coordinates import sidereal_time_deg, tangent_plane
 from simulators.night import Pose
 from simulators.sky import to_pixels
 from tests.simulators.conftest import Simulated
@@ -59,22 +60,18 @@ def test_disconnecting_takes_the_properties_away(observatory: Simulated) -> None
     wire.state(CAMERA, "CONNECTION", "Idle")
 
 
-@pytest.mark.parametrize(
-    ("device", "name", "sent"),
-    [
+def test_what_cannot_be_done_is_refused_and_said(observatory: Simulated) -> None:
+    orders: list[tuple[str, str, dict[str, Any]]] = [
         (CAMERA, "CCD_GAIN", {"GAIN": 301}),
         (CAMERA, "CCD_GAIN", {"GAIN": "much"}),
         (CAMERA, "CCD_EXPOSURE", {"CCD_EXPOSURE_VALUE": 1e9}),
         (CAMERA, "CCD_EXPOSURE", {"CCD_EXPOSURE_VALUE": "nan"}),
         (CAMERA, "CCD_FRAME", {"X": 1000, "WIDTH": 1536}),
         (WHEEL, "FILTER_SLOT", {"FILTER_SLOT_VALUE": 8}),
-    ],
-)
-def test_what_cannot_be_done_is_refused_and_said(
-    observatory: Simulated, device: str, name: str, sent: dict[str, Any]
-) -> None:
-    observatory.wire.new("Number", device, name, **sent)
-    assert observatory.wire.state(device, name, "Alert").get("message")
+    ]
+    for device, name, sent in orders:
+        observatory.wire.new("Number", device, name, **sent)
+        assert observatory.wire.state(device, name, "Alert").get("message")
 
 
 def test_garbage_and_unknown_properties_leave_the_server_standing(observatory: Simulated) -> None:
@@ -168,6 +165,26 @@ def test_calibration_frames_hold_what_the_sensor_adds(observatory: Simulated) ->
     assert header["IMAGETYP"] == "Flat Frame"
     assert 18_000 < np.median(flat) < 22_000
     assert flat[:50, :50].mean() < 0.85 * flat[480:530, 740:790].mean()
+
+
+@pytest.mark.parametrize(("hours_east", "side", "turn"), [(3.0, "WEST", 0.0), (-3.0, "EAST", 180.0)])
+def test_across_the_meridian_the_field_is_upside_down(
+    observatory: Simulated, hours_east: float, side: str, turn: float
+) -> None:
+    wire = observatory.wire
+    sidereal_hours = sidereal_time_deg(11.2, datetime.now(UTC)) / 15
+    point(wire, {"RA": (sidereal_hours + hours_east) % 24, "DEC": 20.0})
+    _, header = read(wire.shoot(1.0))
+    assert header["PIERSIDE"] == side
+    assert observatory.truths()[-1]["rotation_deg"] == pytest.approx(turn, abs=1.0)
+
+
+def test_orders_to_a_turning_wheel_are_obeyed_in_turn(observatory: Simulated) -> None:
+    wire = observatory.wire
+    for slot in (4, 2):
+        wire.new("Number", WHEEL, "FILTER_SLOT", FILTER_SLOT_VALUE=slot)
+    reached = [values(wire.state(WHEEL, "FILTER_SLOT", "Ok"))["FILTER_SLOT_VALUE"] for _ in range(2)]
+    assert reached == ["4", "2"]
 
 
 def test_a_parked_mount_refuses_to_slew(observatory: Simulated) -> None:

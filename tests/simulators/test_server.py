@@ -25,7 +25,10 @@ def test_a_busy_port_is_one_clear_line_and_a_failure() -> None:
     assert f"127.0.0.1:{port}" in ended.stderr
 
 
-@pytest.mark.parametrize("options", [["--speed", "0"], ["--seed", "-1"], ["--port", "99999999"]])
+@pytest.mark.parametrize(
+    "options",
+    [["--speed", "0"], ["--seed", "-1"], ["--port", "99999999"], ["--truth", "/nowhere/truth.jsonl"]],
+)
 def test_bad_options_are_refused_without_a_traceback(options: list[str]) -> None:
     ended = subprocess.run([*COMMAND, *options], capture_output=True, text=True, timeout=20, check=False)
     assert ended.returncode != 0
