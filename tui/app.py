@@ -165,7 +165,7 @@ class NightApp(App[None]):
         for box, holds in (("left", {0, 1, 3, 5}), ("lower", {0, 3, 5}), ("right", {0, 2, 4})):
             base.query_one(f"#{box}").display = alone in holds
         tabs = Text("  ").join(
-            Text(f"{number} {name}", f"bold {ACCENT} reverse" if number == alone else DIM)
+            tab(number, name, chosen=number == alone, roomy=width > 60)
             for number, name in enumerate(PANELS, 1)
         )
         base.query_one("#tabs", Static).update(tabs)
@@ -230,6 +230,13 @@ class NightApp(App[None]):
     def action_help(self) -> None:
         """The keys."""
         self.push_screen(Help())
+
+
+def tab(number: int, name: str, *, chosen: bool, roomy: bool) -> Text:
+    """A panel's name in the list of panels; where there is little room, only its number."""
+    return Text(
+        f"{number} {name}" if chosen or roomy else f"{number}", f"bold {ACCENT} reverse" if chosen else DIM
+    )
 
 
 def _titled(widget: Container, title: str) -> Container:

@@ -19,7 +19,7 @@ from tui.palette import ACCENT, DIM, GOOD, TEXT, WARN, filter_colour
 HELP = (
     ("p", "pause after this exposure, or go on"),
     ("s", "stop: end the night, stacks and pictures are finished"),
-    ("q", "quit this screen; the night goes on (firstlight attach)"),
+    ("q", "quit this screen; the night goes on"),
     ("n", "night colours: everything red, or back"),
     ("← →  f", "another picture: colour, or one filter"),
     ("1 … 5", "one panel alone: picture, sequence, subs, plots, log"),
@@ -127,7 +127,7 @@ def ended_rows(state: NightState) -> list[Text]:
     ]
     if state.ending and state.ending.reason:
         rows.append(Text(state.ending.reason, WARN))
-    rows.append(Text())
+    rows += [Text()] if summary.stacks else []
     rows += [
         Text.assemble(
             (f"{each.filter or 'stack':<6}", f"bold {filter_colour(each.filter)}"),
@@ -136,11 +136,10 @@ def ended_rows(state: NightState) -> list[Text]:
         )
         for each in summary.stacks
     ]
-    rows.append(Text())
     pictures = [*(each.preview for each in summary.stacks), summary.colour_preview]
     folders = sorted({str(Path(path).parent) for path in pictures if path})
     if folders:
-        rows.append(Text("The stacks (FITS) and pictures (PNG) are in", DIM))
+        rows.append(Text("\nThe stacks (FITS) and pictures (PNG) are in", DIM))
         rows += [Text(folder, ACCENT) for folder in folders]
     rows.append(Text())
     rows.append(

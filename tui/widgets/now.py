@@ -33,14 +33,14 @@ class Headline(Panel):
             parts.append(
                 Text.assemble((f"{state.lights_done}", f"bold {TEXT}"), (f"/{state.lights_wanted} subs", DIM))
             )
+        if left := time_left(state):
+            parts.append(left)
         if state.subs_rejected:
             parts.append(Text(f"{state.subs_rejected} rejected", WARN))
         if state.stack_queue > 1:
             parts.append(
                 Text(f"{state.stack_queue} wait for the stack", WARN if state.stack_queue > 5 else DIM)
             )
-        if left := time_left(state):
-            parts.append(left)
         line = Text("  ", no_wrap=True, overflow="ellipsis").join(parts)
         line.truncate(max(self.size.width, 1))
         return line

@@ -10,7 +10,7 @@ from firstlight.telling import duration, exposure
 from tui.palette import ACCENT, DIM, GOOD, TEXT, filter_colour
 from tui.widgets.panel import Panel, bar
 
-MOST_LINES = 9
+MOST_LINES = 11
 
 
 class Sequence(Panel):
@@ -32,7 +32,7 @@ class Sequence(Panel):
         if state.masters:
             names = (" ".join(filter(None, (m.kind.replace("_", " "), m.filter))) for m in state.masters)
             rows += [Text(), Text(f"masters  {' · '.join(names)}", DIM)]
-        return Text("\n").join(rows)
+        return Text("\n", no_wrap=True, overflow="ellipsis").join(rows)
 
 
 def plan_rows(state: NightState, width: int) -> list[Text]:
@@ -60,7 +60,7 @@ def plan_row(state: NightState, line: SequenceLine, width: int) -> Text:
     what = line.filter if line.kind == "light" and line.filter else line.kind.replace("_", " ")
     extra = f" {line.filter}" if line.kind != "light" and line.filter else ""
     colour = filter_colour(line.filter) if line.kind == "light" else ACCENT
-    left = "" if done else duration(state.line_left_s(line))
+    left = "" if done or state.ending else duration(state.line_left_s(line))
     count = f"{line.done}/{line.wanted}"
     return Text.assemble(
         ("▸ " if now else "✓ " if done else "  ", f"bold {GOOD if done else colour}"),
