@@ -25,6 +25,8 @@ _FRAME_TYPE = {
 _COOLER_HOLDS_S = 2.0
 _READOUT_MARGIN_S = 120.0
 _ABORT_S = 15.0
+_UNANNOUNCED_S = 1.0
+"""Exposures up to this long may be over before the driver has said Busy."""
 _TEMPERATURE = ("CCD_TEMPERATURE", "CCD_TEMPERATURE_VALUE")
 _EXPOSURE = ("CCD_EXPOSURE", "CCD_EXPOSURE_VALUE")
 _BLOCK = 2880
@@ -175,11 +177,11 @@ class IndiCamera(IndiDevice):
                 if blob and blob.serial < exposure.serial and left_s > 0:
                     self._mirror.drop_blob(self._name, IMAGE)  # still exposing: it is an earlier one's
                 return None
-            if began is None:
+            if began is None and exposure_s > _UNANNOUNCED_S:
                 return None  # the echo of an earlier exposure
-            if exposure.state == "Idle":
+            if exposure.state == "Idle" and began is not None:
                 raise ExposureFailedError(f"{self._name}: the exposure of {exposure_s:g} s was aborted")
-            return blob if blob and blob.serial > began else None
+            return blob if blob and blob.serial > (began or since) else None
 
         try:
             what = f"the image of an exposure of {exposure_s:g} s"

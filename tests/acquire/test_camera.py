@@ -164,7 +164,21 @@ async def test_the_echo_of_an_earlier_exposure_does_not_end_this_one(driver: Dri
         obey(name, values)
 
     driver.link.driver = late_echo
-    assert (await driver.expose()).fits == FITS
+    raw = await driver.expose(ExposureRequest(kind=FrameKind.LIGHT, exposure_s=60))
+    assert raw.fits == FITS
+
+
+async def test_a_bias_may_be_over_before_it_is_busy(driver: Driver) -> None:
+    def at_once(name: str, values: Values) -> None:
+        if name == "CCD_EXPOSURE":
+            driver.link.blob(NAME, FITS)
+            driver.exposure("Ok", 0)
+        else:
+            driver.obey(name, values)
+
+    driver.link.driver = at_once
+    raw = await driver.expose(ExposureRequest(kind=FrameKind.BIAS, exposure_s=0))
+    assert raw.fits == FITS
 
 
 def _alert(driver: Driver) -> None:
