@@ -12,7 +12,7 @@ from firstlight.errors import FirstlightError
 from library.combine import combine
 from library.errors import LibraryError
 from library.frames import FrameKind
-from library.reading import read_frame
+from library.reading import read_frame, read_meta
 from livestack.masters import Masters, prepare
 
 
@@ -43,17 +43,15 @@ def _master(
 ) -> NDArray[np.float32] | None:
     if not paths:
         return None
-    ready: Path | None = None
-    for path in paths:
-        frame = read_frame(path)
+    if len(paths) == 1:
+        frame = read_frame(paths[0])
         if frame.pixels.ndim != 2:
-            raise FirstlightError(f"{path}: a {kind.value} has one plane, this is a colour picture")
+            raise FirstlightError(f"{paths[0]}: a {kind.value} has one plane, this is a colour picture")
         if frame.meta.n_combined > 1 or frame.pixels.dtype.kind == "f":
-            if len(paths) == 1:
-                return frame.pixels.astype(np.float32, copy=False)
-            ready = path
-    if ready is not None:
-        raise FirstlightError(
-            f"{ready} is a master {kind.value} already; give it alone, or give the frames it was made of"
-        )
+            return frame.pixels.astype(np.float32, copy=False)
+    for path in paths:
+        if read_meta(path).n_combined > 1:
+            raise FirstlightError(
+                f"{path} is a master {kind.value} already; give it alone, or give the frames it was made of"
+            )
     return combine(list(paths), kind, bias=bias, bayer_pattern=bayer_pattern).pixels

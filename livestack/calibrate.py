@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from livestack.errors import MismatchError
 from livestack.masters import Masters
 from measure.noise import background_noise
 
@@ -24,10 +25,6 @@ class Calibrated:
 
     pixels: NDArray[np.float32]
     saturated: NDArray[np.bool_]
-
-
-class MismatchError(ValueError):
-    """A master does not have the shape of the frame."""
 
 
 def calibrate(

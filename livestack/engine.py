@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from library.frames import FrameMeta
 from livestack.align import MIN_STARS, Lost, Transform, find_transform
-from livestack.calibrate import Calibrated, MismatchError, calibrate, saturation_level_adu
+from livestack.calibrate import Calibrated, calibrate, saturation_level_adu
 from livestack.debayer import PATTERNS, debayer, luminance
+from livestack.errors import MismatchError
 from livestack.events import SubAccepted, SubRejected
 from livestack.geometry import Matrix, apply, rotation_deg
 from livestack.masters import Masters

@@ -110,9 +110,11 @@ def detect(
 
 
 def typical_fwhm_px(stars: Stars, *, brightest: int = 200) -> float:
-    """Return the median FWHM of the brightest unsaturated stars; NaN without any."""
-    usable = np.flatnonzero(~stars.saturated & (stars.snr > 10))[:brightest]
-    return float(np.median(stars.fwhm_px[usable])) if len(usable) else float("nan")
+    """Return the median FWHM of the brightest stars, unsaturated if there are such; NaN without any star."""
+    usable = np.flatnonzero(~stars.saturated)[:brightest]
+    clear = usable[stars.snr[usable] > 10]
+    widths = next((stars.fwhm_px[which] for which in (clear, usable) if len(which)), stars.fwhm_px)
+    return float(np.median(widths)) if len(widths) else float("nan")
 
 
 def _extract(

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livestack.calibrate import MismatchError, calibrate, mend_defects
+from livestack.calibrate import calibrate, mend_defects
 from livestack.debayer import PATTERNS, debayer, luminance
+from livestack.errors import MismatchError
 from livestack.masters import Masters, prepare
 from tests.livestack.sky import Sky, motion, quantised
 
