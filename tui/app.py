@@ -72,7 +72,7 @@ class NightApp(App[None]):
         self.alone = 0
         """The panel that is shown alone, from 1; 0 shows all where there is room."""
         self._refresh_s = refresh_s
-        self._protocol = pictures or protocol()
+        self._picture = PicturePanel(pictures or protocol(), id="picture")
         self._shown_at = -1.0
         self._due = False
         self._over = False
@@ -91,7 +91,7 @@ class NightApp(App[None]):
         yield Static(id="tabs")
         with Horizontal(id="body"):
             with Vertical(id="left"):
-                yield _titled(PicturePanel(self._protocol, id="picture"), "Picture")
+                yield _titled(self._picture, "Picture")
                 with Horizontal(id="lower"):
                     yield _titled(Container(Subs(), id="subs"), "Subs")
                     yield _titled(Container(LogView(), id="log"), "Log")

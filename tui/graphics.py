@@ -40,9 +40,9 @@ def understand(answer: bytes, took_s: float) -> str:
     """What a terminal's answer means."""
     if took_s > FAST_S or not (found := DA1.search(answer)):
         return "halfcell"
-    if b"\x1b_Gi=31;OK" in answer:
-        return "kitty"
-    return "sixel" if b"4" in found[1].split(b";") else "halfcell"
+    if b"4" in found[1].split(b";"):
+        return "sixel"  # before kitty: Konsole and WezTerm claim both, and lack kitty's placeholders
+    return "kitty" if b"\x1b_Gi=31;OK" in answer else "halfcell"
 
 
 def _ask(stdin: int, stdout: int) -> bytes:

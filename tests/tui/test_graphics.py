@@ -20,6 +20,7 @@ from tui.palette import KITTY_PLACEHOLDER
     [
         (b"\x1b_Gi=31;OK\x1b\\\x1b[?62c", 0.01, "kitty"),
         (b"\x1b[?62;4;22c", 0.01, "sixel"),
+        (b"\x1b_Gi=31;OK\x1b\\\x1b[?65;4;6;18c", 0.01, "sixel"),  # WezTerm
         (b"\x1b[?62;14;24c", 0.01, "halfcell"),  # 14 and 24 are not 4
         (b"\x1b[?1;2c", 0.01, "halfcell"),
         (b"\x1b_Gi=31;ENOTSUPPORTED\x1b\\\x1b[?62;4c", 0.01, "sixel"),

@@ -101,6 +101,7 @@ class PicturePanel(Container):
     def __init__(self, protocol: str = "halfcell", *, id: str | None = None) -> None:  # noqa: A002 - Textual's
         super().__init__(id=id)
         self.protocol = protocol
+        self._canvas = _canvas(protocol)
         self.state = NightState()
         self.chosen: str | None = None
         """What was picked by key; until then it is the colours, or else the filter that is being shot."""
@@ -110,7 +111,7 @@ class PicturePanel(Container):
     def compose(self) -> ComposeResult:
         """The canvas, and the words that stand there while it is empty."""
         yield Static("the first picture comes with the first stacked sub", id="no-picture")
-        yield _canvas(self.protocol)
+        yield self._canvas
 
     def show(self, state: NightState) -> None:
         """Take a new state; the file is read again only when the state says that it was painted anew."""
@@ -185,7 +186,10 @@ def _label(picture: Picture, state: NightState) -> str:
 
 
 def _canvas(protocol: str) -> Widget:
-    """The widget for a protocol; textual-image is loaded only where it is needed."""
+    """The widget for a protocol; textual-image is loaded only where it is needed.
+
+    Loading it asks the terminal for its cells' size, so this must come before Textual reads the answers.
+    """
     if protocol == "halfcell":
         return HalfCells(id="canvas")
     from textual_image.widget import SixelImage, TGPImage
