@@ -13,6 +13,7 @@ from livestack.errors import MismatchError
 from livestack.masters import Masters
 from measure.noise import background_noise
 
+_ABSURD_ADU = 1e12
 _HOT_SIGMA = 6.0
 _HOT_NEIGHBOURS = 0.12
 _HOT_BRIGHTEST_NEIGHBOUR = 0.5
@@ -47,6 +48,8 @@ def calibrate(
         pixels = raw.astype(np.float32)
     else:
         pixels = np.subtract(raw, masters.pedestal_adu, dtype=np.float32)
+    if raw.dtype.kind == "f":
+        pixels[~(np.abs(pixels) < _ABSURD_ADU)] = np.nan
     if masters.inverse_flat is not None:
         pixels *= masters.inverse_flat
     if not masters.has_dark:

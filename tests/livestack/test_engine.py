@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from livestack.engine import LiveStack, Sub
 from livestack.events import SubAccepted, SubRejected
 from livestack.masters import prepare
 from livestack.stack import StackImage
-from tests.livestack.sky import Sky, draw_stars, motion, spoil, sub
+from tests.livestack.sky import Sky, draw_stars, motion, quantised, spoil, sub
 
 SKY = Sky()
 
@@ -178,3 +180,40 @@ def test_a_snapshot_is_frozen() -> None:
     assert (image.pixels == kept).all()
     with pytest.raises(KeyError):
         stack.snapshot("Ha")
+
+
+def odd_frames() -> dict[str, NDArray[Any]]:
+    rng = np.random.default_rng(9)
+    shape = SKY.shape
+    good = quantised(SKY.expose(motion(), rng))
+    return {
+        "zeros": np.zeros(shape, np.uint16),
+        "saturated": np.full(shape, 65535, np.uint16),
+        "noise over the whole range": rng.integers(0, 65535, shape).astype(np.uint16),
+        "negative": -rng.integers(0, 1000, shape).astype(np.int16),
+        "checkerboard": ((np.indices(shape).sum(axis=0) % 2) * 1000).astype(np.uint16),
+        "booleans": rng.random(shape) > 0.5,
+        "infinities": np.where(rng.random(shape) < 0.01, np.inf, good),
+        "absurd floats": good * 1e30,
+        "half without data": np.where(np.arange(shape[1]) < 240, np.nan, good),
+        "big-endian": good.astype(">u2"),
+        "column by column": np.asfortranarray(good),
+        "between 0 and 1": (good / 65535).astype(np.float32),
+    }
+
+
+@pytest.mark.parametrize("bayer", [None, "GBRG"])
+@pytest.mark.parametrize("name", odd_frames())
+def test_nothing_that_a_camera_may_send_is_an_exception(name: str, bayer: str | None) -> None:
+    odd = replace(
+        sub(SKY.expose(motion(), np.random.default_rng(10)), bayer=bayer), pixels=odd_frames()[name]
+    )
+    stack = LiveStack()
+    if isinstance(stack.add(odd), SubAccepted):
+        image = stack.snapshot("L")
+        assert np.isfinite(image.pixels).all()
+        assert image.snr_gain == pytest.approx(1.0)
+    stack = LiveStack()
+    accepted(stack, sub(SKY.expose(motion(), np.random.default_rng(10)), bayer=bayer))
+    stack.add(odd)
+    assert np.isfinite(stack.snapshot("L").pixels).all()
