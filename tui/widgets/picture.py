@@ -167,18 +167,21 @@ class PicturePanel(Container):
         cast(Canvas, self.query_one("#canvas")).image = image
 
     def _title(self) -> None:
+        title, subtitle = self._titles()
+        if (title, subtitle) != (self.border_title, self.border_subtitle):  # setting one paints all anew
+            self.border_title, self.border_subtitle = title, subtitle
+
+    def _titles(self) -> tuple[str, str]:
         picture = self.current()
         if picture is None:
-            self.border_title, self.border_subtitle = "Picture", ""
-            return
-        stack = next((each for each in self.state.stacks if each.filter == picture.filter), None)
+            return "Picture", ""
         title = _label(picture, self.state)
+        stack = next((each for each in self.state.stacks if each.filter == picture.filter), None)
         if stack:
             title += f" · {stack.subs} subs · {duration(stack.exposure_s)}"
             title += f" · SNR ×{stack.snr_gain:.1f}" if stack.snr_gain else ""
-        self.border_title = title
         others = [_label(each, self.state) for each in self._ordered() if each != picture]
-        self.border_subtitle = f"← → {' '.join(others)}" if others else ""
+        return title, f"← → {' '.join(others)}" if others else ""
 
 
 def _label(picture: Picture, state: NightState) -> str:
