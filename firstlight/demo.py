@@ -1,4 +1,4 @@
-"""The demo's plan: an LRGB night on the Double Cluster, written as a file that a user can copy."""
+"""The demo's plan: an LRGB night on Praesepe, written as a file that a user can copy."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def plan_toml(subs: int) -> str:
     return f"""\
 # What `firstlight demo` shoots. Copy it, name your own devices and target, and run it with
 #   firstlight run PLAN.toml --indi HOST:PORT
-name = "Demo: the Double Cluster in LRGB"
+name = "Demo: Praesepe in LRGB"
 
 [camera]
 gain = 100
@@ -43,15 +43,15 @@ binning = 1
 temperature_c = -10
 
 [target]
-name = "NGC 869"
-ra = "02h19m00s"
-dec = "+57d08m00s"
+name = "M 44"
+ra = "08h40m20s"
+dec = "+19d40m00s"
 {lights}
 [calibration]
 when = "before"
 bias = 10
 dark = 10
-flat = 6
+flat = 12
 flat_exposure_s = 2.5
 
 [options]
