@@ -12,7 +12,6 @@ from pathlib import Path
 
 from firstlight.errors import FirstlightError, SessionRunningError
 
-
 LOCK_PATIENCE_S = 1.0
 
 
