@@ -16,6 +16,8 @@ from measure.noise import background_noise
 _ABSURD_ADU = 1e12
 _HOT_SIGMA = 6.0
 _HOT_NEIGHBOURS = 0.12
+_MOST_HOLES = 0.05
+_LEAST_NEIGHBOURS = 5
 _HOT_BRIGHTEST_NEIGHBOUR = 0.5
 _RING = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], dtype=np.float32) / 4
 
@@ -35,7 +37,9 @@ def calibrate(
     saturation_adu: float,
     bayer_pattern: str | None = None,
 ) -> Calibrated:
-    """Return (raw − dark or bias) / flat; without a dark, lone hot and dead pixels are mended.
+    """Return (raw − dark or bias) / flat, lone hot and dead pixels mended.
+
+    Mended with a dark too: it cannot restore what a saturated or dead pixel never counted.
 
     ``raw`` is (H, W), of any real type, and is left as it is. Raises MismatchError when a master has another
     shape.
@@ -52,8 +56,8 @@ def calibrate(
         pixels[~(np.abs(pixels) < _ABSURD_ADU)] = np.nan
     if masters.inverse_flat is not None:
         pixels *= masters.inverse_flat
-    if not masters.has_dark:
-        mend_defects(pixels, bayer_pattern)
+    mend_holes(pixels, bayer_pattern)
+    mend_defects(pixels, bayer_pattern)
     return Calibrated(pixels, saturated)
 
 
@@ -64,6 +68,24 @@ def saturation_level_adu(raw: NDArray[np.integer[Any] | np.floating[Any]]) -> fl
     nothing but a star's place in the photometry.
     """
     return max(0.98 * float(np.fmax.reduce(raw, axis=None)), 4000.0)
+
+
+def mend_holes(pixels: NDArray[np.float32], bayer_pattern: str | None) -> None:
+    """Fill lone pixels without data, in place, with the median of at least five neighbours in their colour.
+
+    A dead pixel left open would be a hole in the stack of a mount that tracks well. Larger gaps stay open.
+    """
+    holes = np.argwhere(np.isnan(pixels))
+    if not 0 < len(holes) <= _MOST_HOLES * pixels.size:
+        return
+    step = 1 if bayer_pattern is None else 2
+    around = step * np.array([(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (0, 0)])
+    rows, columns = np.moveaxis(holes[:, None, :] + around, -1, 0)
+    height, width = pixels.shape
+    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+    like = np.where(inside, pixels[np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1)], np.nan)
+    lone = np.isfinite(like).sum(axis=1) >= _LEAST_NEIGHBOURS
+    pixels[tuple(holes[lone].T)] = np.nanmedian(like[lone], axis=1)
 
 
 def mend_defects(pixels: NDArray[np.float32], bayer_pattern: str | None) -> int:

@@ -20,7 +20,6 @@ class Masters:
 
     pedestal_adu: NDArray[np.float32] | None = None
     inverse_flat: NDArray[np.float32] | None = None
-    has_dark: bool = False
 
 
 def prepare(
@@ -40,7 +39,6 @@ def prepare(
     return Masters(
         pedestal_adu=None if pedestal is None else np.ascontiguousarray(pedestal, dtype=np.float32),
         inverse_flat=None if flat is None else _inverse_response(flat, bayer_pattern),
-        has_dark=dark is not None,
     )
 
 

@@ -55,11 +55,18 @@ def test_saturation_is_that_of_the_raw_counts() -> None:
     assert np.argwhere(done.saturated).tolist() == [[3, 5]]
 
 
-def test_where_the_sensor_hardly_responds_there_is_no_data() -> None:
+@pytest.mark.parametrize("bayer", [None, "RGGB"])
+def test_a_dead_pixel_is_mended_and_a_dead_patch_has_no_data(bayer: str | None) -> None:
     flat = plane(1)
-    flat[10, 10] = 0
-    done = calibrate(np.ones(SHAPE, dtype=np.uint16), prepare(flat=flat), saturation_adu=60_000)
-    assert np.argwhere(np.isnan(done.pixels)).tolist() == [[10, 10]]
+    flat[40, 50] = flat[0, 7] = 0
+    flat[10:18, 20:28] = 0
+    raw = np.full(SHAPE, 300, dtype=np.uint16)
+    done = calibrate(raw, prepare(flat=flat, bayer_pattern=bayer), saturation_adu=60_000, bayer_pattern=bayer)
+    assert done.pixels[40, 50] == done.pixels[0, 7] == 300
+    holes = np.argwhere(np.isnan(done.pixels))
+    assert len(holes) >= 40
+    assert holes.min(axis=0).tolist() == [10, 20]
+    assert holes.max(axis=0).tolist() == [17, 27]
 
 
 def test_the_colour_of_the_flats_light_does_not_tint_the_picture() -> None:
