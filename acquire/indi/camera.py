@@ -72,9 +72,8 @@ class IndiCamera(IndiDevice):
         def look(wanted: bool) -> CoolerStatus | None:
             nonlocal told
             found = self.need(prop)
-            if found.serial <= since:
-                return None
-            self.refuse_alert(found, f"cooling to {temp_c:g} °C")
+            if found.serial > since:  # a driver that is at its set point already may have nothing to add
+                self.refuse_alert(found, f"cooling to {temp_c:g} °C")
             status = self._cooler_status()
             if found.serial > told:
                 told = found.serial

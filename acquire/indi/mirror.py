@@ -89,7 +89,7 @@ class _Waiter(Generic[_T]):
             return
         try:
             seen = self._look()
-        except DeviceError as error:
+        except Exception as error:  # noqa: BLE001 - it is the waiting one's, and must not end the link
             self.future.set_exception(error)
             return
         if seen is not None and seen is not False:

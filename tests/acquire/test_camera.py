@@ -302,6 +302,11 @@ async def test_cooling_ends_within_tolerance(cooled: Driver) -> None:
     ]
 
 
+async def test_a_driver_that_is_there_already_and_says_nothing(cooled: Driver) -> None:
+    cooled.link.tell("CCD_TEMPERATURE", "Ok", CCD_TEMPERATURE_VALUE=-10.1)
+    await _cool(cooled, [])
+
+
 async def test_an_overshoot_is_waited_for(cooled: Driver) -> None:
     assert (await _cool(cooled, [0, -10, -11, -12, -11, -10.2]))[-1] == -10.2
 

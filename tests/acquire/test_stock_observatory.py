@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from acquire import events
-from acquire.clock import RealClock
 from acquire.errors import DeviceMissingError
-from acquire.indi.observatory import connect
 from acquire.plan import Calibration, CameraSettings, Equipment, Lights, Options, Plan, Target
-from acquire.runner import Runner
-from tests.acquire.fakes import FakeStore
+from tests.acquire.nights import Night, header_of, kill_worker
 from tests.acquire.wire_servers import StockServer
 
 pytestmark = pytest.mark.indi_bin
@@ -28,7 +22,7 @@ PLAN = Plan(
     lights=(Lights(filter="Red", exposure_s=0.3, count=1), Lights(filter="Green", exposure_s=0.3, count=1)),
     calibration=Calibration(bias=1),
 )
-LONG = Plan(name="long", lights=(Lights(exposure_s=1.5, count=2),))
+LONG = Plan(name="long", lights=(Lights(exposure_s=1.0, count=2),))
 
 
 @pytest.fixture
@@ -39,36 +33,10 @@ def server(tmp_path: Path) -> Iterator[StockServer]:
     server.kill()
 
 
-class Night:
-    """A run of a plan that stores in memory, and what it said."""
-
-    def __init__(self) -> None:
-        self.said: list[events.AcquireEvent] = []
-        self.store = FakeStore(RealClock())
-        self.on_event: Callable[[events.AcquireEvent], None] = lambda event: None
-
-    def emit(self, event: events.AcquireEvent) -> None:
-        self.said.append(event)
-        self.on_event(event)
-
-    def count(self, kind: type) -> int:
-        return sum(isinstance(event, kind) for event in self.said)
-
-    async def run(self, plan: Plan, port: int) -> str:
-        async with asyncio.timeout(60), connect("127.0.0.1", port, plan) as observatory:
-            return await Runner(plan, observatory, self.store, self.emit, RealClock()).run()
-
-
-def _header(fits: bytes) -> dict[str, str]:
-    end = fits.index(b"END".ljust(80))
-    cards = [fits[at : at + 80].decode("ascii") for at in range(0, end, 80)]
-    return {card[:8].strip(): card[10:].split("/")[0].strip(" '") for card in cards if card[8:10] == "= "}
-
-
 async def test_a_short_night(server: StockServer) -> None:
     night = Night()
     assert await night.run(PLAN, server.port) == "done"
-    headers = {stamp.step_id: _header(fits) for fits, stamp in night.store.frames.values()}
+    headers = {stamp.step_id: header_of(fits) for fits, stamp in night.store.frames.values()}
     assert list(headers) == [step.step_id for step in PLAN.steps()]
     assert [header["FRAME"] for header in headers.values()] == ["Bias", "Light", "Light"]
     assert headers["light-Red-0.3s-001"]["FILTER"] == "Red"
@@ -78,6 +46,7 @@ async def test_a_short_night(server: StockServer) -> None:
         assert (stamp.gain, stamp.offset) == (50, 7)
 
 
+@pytest.mark.slow
 async def test_pointing(tmp_path: Path) -> None:
     server = StockServer(tmp_path, CCD, TELESCOPE)
     server.start()
@@ -93,7 +62,7 @@ async def test_pointing(tmp_path: Path) -> None:
     finally:
         server.kill()
     [(fits, _)] = night.store.frames.values()
-    header = _header(fits)
+    header = header_of(fits)
     assert float(header["RA"]) == pytest.approx(45.0, abs=0.5)  # J2000, as the driver computes it back
     assert float(header["DEC"]) == pytest.approx(88.0, abs=0.01)
 
@@ -106,20 +75,22 @@ def _kill_server(server: StockServer) -> None:
     server.start()
 
 
+def _kill_worker(_: StockServer) -> None:
+    kill_worker()
+
+
 def _kill_driver(server: StockServer) -> None:
     server.kill_driver(CCD)
 
 
-def _kill_worker(_: StockServer) -> None:
-    tasks = Path("/proc/self/task").iterdir()
-    children = [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
-    [worker] = [
-        pid for pid in children if b"acquire.indi.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    ]
-    os.kill(worker, signal.SIGKILL)
-
-
-@pytest.mark.parametrize("strike", [_kill_server, _kill_driver, _kill_worker])
+@pytest.mark.parametrize(
+    "strike",
+    [
+        _kill_driver,
+        pytest.param(_kill_server, marks=pytest.mark.slow),
+        pytest.param(_kill_worker, marks=pytest.mark.slow),
+    ],
+)
 async def test_what_dies_in_an_exposure_comes_back_and_no_sub_is_lost_or_doubled(
     server: StockServer, strike: Break
 ) -> None:
@@ -137,12 +108,14 @@ async def test_what_dies_in_an_exposure_comes_back_and_no_sub_is_lost_or_doubled
     assert all(len(fits) >= 2880 + 2 * 1280 * 1024 for fits, _ in night.store.frames.values())
 
 
+@pytest.mark.slow
 async def test_devices_that_are_not_there(server: StockServer) -> None:
     wrong = Plan(name="x", equipment=Equipment(camera="CCD Simulater"), lights=PLAN.lights)
     with pytest.raises(DeviceMissingError, match=r'no camera "CCD Simulater".*"CCD Simulator"'):
         await Night().run(wrong, server.port)
 
 
+@pytest.mark.slow
 async def test_a_wheel_that_is_the_camera_itself(tmp_path: Path) -> None:
     server = StockServer(tmp_path, CCD)
     server.start()
