@@ -17,6 +17,7 @@ _SAMPLES = 500_000
 _MIN_STAR_PIXELS = 30
 _STAR_SIGMA = 20.0
 _MAX_GAIN = 8.0
+_NEAR_CLIPPING = 0.7
 _MAD_TO_SIGMA = 1.4826
 
 _NAMES = {
@@ -87,6 +88,10 @@ def _balanced(rgb: NDArray[np.float32], seen: NDArray[np.bool_]) -> NDArray[np.f
         red, green, blue = np.median(light[star] / light[star][:, 1:2], axis=0)
         gains = np.clip([green / red, 1.0, green / blue], 1 / _MAX_GAIN, _MAX_GAIN)
         out *= gains.astype(np.float32)
+    # Where a channel is clipped its share of the colour is lost: the core of a star is white, not tinted.
+    near = (rgb - sky) > _NEAR_CLIPPING * light.max(axis=0)
+    core = near.any(axis=2) & seen
+    out[core] = out[core].max(axis=1, keepdims=True)
     out[~seen] = np.nan
     return out
 
@@ -106,5 +111,9 @@ def _with_luminance(
     noise = _MAD_TO_SIGMA * float(np.median(np.abs(mine - np.median(mine))))
     bright = (mine > 5 * noise) & (theirs > 0)
     scale = float(np.median(mine[bright] / theirs[bright])) if bright.sum() >= _MIN_STAR_PIXELS else 1.0
-    mixed: NDArray[np.float32] = rgb + (np.float32(scale) * light - own)[..., None]
+    gain = np.float32(scale) * light - own
+    # A core that is clipped in L is no darker than its colours say.
+    clipped = light > _NEAR_CLIPPING * float(light[seen].max())
+    gain[clipped] = np.maximum(gain[clipped], 0)
+    mixed: NDArray[np.float32] = rgb + gain[..., None]
     return mixed

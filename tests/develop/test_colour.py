@@ -93,3 +93,17 @@ def test_what_one_filter_has_not_seen_has_no_colour() -> None:
     assert picture is not None
     assert np.isnan(picture[:, :30]).all()
     assert np.isfinite(picture[:, 30:]).all()
+
+
+def test_the_core_of_a_clipped_star_is_white_and_no_darker_than_its_rim() -> None:
+    clipped = {
+        name: Layer(np.minimum(each.pixels, 1500), each.coverage)
+        for name, each in (RGB | {"Lum": layer(4.0, 300, 4)}).items()
+    }
+    picture = compose(clipped)
+    assert picture is not None
+    core = RGB["Green"].pixels > 1500
+    assert core.sum() > 10
+    rim = (RGB["Green"].pixels > 1000) & ~core
+    assert np.ptp(picture[core], axis=1).max() < 0.02 * picture[core].mean()
+    assert picture[core].min() > np.median(picture[rim])
