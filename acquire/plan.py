@@ -86,6 +86,7 @@ class Options(Checked):
     order: str = setting(one_of("interleave", "by_filter"), "interleave")
     retries: int = setting(whole(0, 100), 3)
     settle_s: float = setting(number(at_least=0, at_most=600), 2.0)
+    disk_full_wait_s: float = setting(number(at_least=0, at_most=86_400), 60.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,9 +123,17 @@ class Plan(Checked):
 
     @cached_property
     def plan_id(self) -> str:
-        """Twelve hexadecimal digits: equal content, equal id."""
-        content = json.dumps(asdict(self), sort_keys=True, ensure_ascii=True)
-        return hashlib.sha256(content.encode()).hexdigest()[:12]
+        """Twelve hexadecimal digits that say which frames belong together.
+
+        It holds what makes frames comparable: name, target, devices and camera settings. Counts, order and
+        patience are not in it, so a plan may be extended or retuned and go on where it was.
+        """
+        camera = self.camera
+        settings = [camera.gain, camera.offset, camera.binning, camera.temperature_c]
+        target = asdict(self.target) if self.target else None
+        content = [self.name, target, asdict(self.equipment), settings]
+        text = json.dumps(content, sort_keys=True, ensure_ascii=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @property
     def needs_wheel(self) -> bool:

@@ -230,9 +230,10 @@ class Runner:
             raise
 
     async def _keep(self, step: ExposureStep, raw: RawFrame) -> None:
-        """Make a frame durable, however long the disk is full: there is no second chance at a sub."""
+        """Make a frame durable; on a full disk, wait for room with the frame in hand before giving up."""
         self._set(state=RunState.STORING)
         stamp = self._stamp(step, raw)
+        patience_ends = self._clock.monotonic() + self._plan.options.disk_full_wait_s
         for wait_s in backoff(1.0, 30.0):
             try:
                 await self._finish(self._store_and_say(step, raw, stamp))
@@ -240,6 +241,8 @@ class Runner:
                 raise
             except (LibraryError, OSError) as error:
                 self._unsaved = f"{step.step_id} was shot and could not be stored: {error}"
+                if self._clock.monotonic() + wait_s > patience_ends:
+                    raise HopelessError(self._unsaved) from error
                 self._emit(events.StoreWaiting(step_id=step.step_id, reason=str(error), retry_in_s=wait_s))
             else:
                 self._unsaved = None

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from develop.colour import compose
 from develop.png import write_png
@@ -71,5 +72,5 @@ def write_colour_preview(path: Path, pictures: Mapping[str | None, StackImage]) 
     colour = compose(pictures)
     if colour is None:
         return None
-    seen = np.isfinite(colour).all(axis=2).astype(np.float32)
+    seen: NDArray[np.float32] = np.asarray(np.isfinite(colour).all(axis=2), dtype=np.float32)
     return write_png(path, autostretch(colour, seen), max_side_px=PREVIEW_MAX_SIDE_PX)

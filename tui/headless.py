@@ -37,10 +37,7 @@ async def print_json(source: NightSource, out: TextIO | None = None, err: TextIO
             state = reduce(state, stamped)
             if not isinstance(stamped.event, EPHEMERAL):
                 print(encode(stamped), file=out, flush=True)
-            if state.summary:
-                break
-    if not left.is_set() and not state.summary:
-        _gone(state, err)
+    _say_why(state, err, left=left.is_set())
     return EXIT_LEFT if left.is_set() else exit_status(state)
 
 
@@ -57,15 +54,12 @@ async def print_lines(source: NightSource, out: TextIO | None = None, err: TextI
             elif text:
                 out.write(text + "\n")
             out.flush()
-            if state.summary:
-                break
     if tty and not state.summary:
         out.write("\n")
     if state.summary:
         out.writelines(line + "\n" for line in summary_lines(state.summary))
-    elif not left.is_set():
-        _gone(state, err)
     out.flush()
+    _say_why(state, err, left=left.is_set())
     return EXIT_LEFT if left.is_set() else exit_status(state)
 
 
@@ -101,6 +95,15 @@ def summary_lines(summary: Summary) -> Iterator[str]:
         yield f"  {'':8} picture: {each.preview}"
     if summary.colour_preview:
         yield f"  {'colour':8} picture: {summary.colour_preview}"
+
+
+def _say_why(state: NightState, err: TextIO, *, left: bool) -> None:
+    """One message for a night that did not end well."""
+    if state.summary and state.summary.outcome == "failed":
+        reason = state.ending.reason if state.ending else None
+        print(f"firstlight: the night failed: {reason or 'see session.log'}", file=err, flush=True)
+    elif not state.summary and not left:
+        _gone(state, err)
 
 
 def _gone(state: NightState, err: TextIO) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -156,7 +157,7 @@ JAM = DeviceError("the wheel is stuck")
         (_cooler, [JAM], 0, 0),
         (_cooler, [LOST, JAM], 0, 1),
         (_store, [NotAFitsFileError("not FITS")], 1, 0),
-        (_store, [FULL] * 8, 0, 0),
+        (_store, [FULL] * 5, 0, 0),
         (_store, [None, OSError(5, "Input/output error")], 0, 0),
     ],
 )
@@ -219,12 +220,21 @@ async def test_a_connection_that_cannot_come_back_fails_the_plan() -> None:
 
 
 async def test_a_full_disk_is_waited_for_with_the_frame_in_hand() -> None:
-    night = Night()
+    night = Night(replace(PLAN, options=Options(disk_full_wait_s=600)))
     night.store.faults.queue.extend([FULL] * 8)
     await night.run()
     waits = [event.retry_in_s for event in night.of(events.StoreWaiting)]
     assert waits == [1, 2, 4, 8, 16, 30, 30, 30]
     assert len(night.observatory.camera.requests) == len(STEPS), "no second exposure"
+
+
+async def test_a_disk_that_stays_full_ends_the_night_and_says_so() -> None:
+    night = Night()
+    night.store.faults.queue.extend([FULL] * 99)
+    assert await night.run() == "failed"
+    assert sum(event.retry_in_s for event in night.of(events.StoreWaiting)) <= PLAN.options.disk_full_wait_s
+    reason = f"{STEPS[0]} was shot and could not be stored: the disk is full"
+    assert night.said[-1] == events.PlanEnded(outcome="failed", reason=reason)
 
 
 async def test_pause_takes_effect_at_the_frame_boundary() -> None:
