@@ -156,8 +156,7 @@ class _Connection(PyIndi.BaseClient):
         if prop is None:
             self.report({"type": "error", "where": order["name"], "reason": "is not defined"})
             return
-        _fill(prop, order["values"])
-        self.sendNewProperty(prop)
+        self.sendNewProperty(_wanted(prop, order["values"]))
 
 
 def _describe(prop: PyIndi.Property) -> Message:
@@ -206,20 +205,39 @@ def _elements(prop: PyIndi.Property, kind: str) -> list[Message]:
     return [{"name": w.getName(), "label": w.getLabel(), "value": None} for w in PyIndi.PropertyBlob(prop)]
 
 
-def _fill(prop: PyIndi.Property, values: dict[str, Any]) -> None:
-    """Put values into a property before it is sent; a switch that is not named is off."""
+def _wanted(prop: PyIndi.Property, values: dict[str, Any]) -> PyIndi.Property:
+    """Return what to send: the property's values, those wanted in their place; an unnamed switch is off.
+
+    It is a property of our own. PyIndi's thread writes updates into the one it gave us at any time, and an
+    update that came between setting a value and sending it would be sent in its place.
+    """
     kind = prop.getType()
     if kind == PyIndi.INDI_SWITCH:
-        for switch in PyIndi.PropertySwitch(prop):
-            switch.setState(PyIndi.ISS_ON if values.get(switch.getName()) else PyIndi.ISS_OFF)
-    elif kind == PyIndi.INDI_NUMBER:
-        for number in PyIndi.PropertyNumber(prop):
-            if number.getName() in values:
-                number.setValue(float(values[number.getName()]))
-    elif kind == PyIndi.INDI_TEXT:
-        for text in PyIndi.PropertyText(prop):
-            if text.getName() in values:
-                text.setText(str(values[text.getName()]))
+        switches = PyIndi.PropertySwitch(prop)
+        new_switches = PyIndi.PropertySwitch(len(switches))
+        for old, new in zip(switches, new_switches, strict=True):
+            new.setName(old.getName())
+            new.setState(PyIndi.ISS_ON if values.get(old.getName()) else PyIndi.ISS_OFF)
+        return _addressed(new_switches, prop)
+    if kind == PyIndi.INDI_NUMBER:
+        numbers = PyIndi.PropertyNumber(prop)
+        new_numbers = PyIndi.PropertyNumber(len(numbers))
+        for was, number in zip(numbers, new_numbers, strict=True):
+            number.setName(was.getName())
+            number.setValue(float(values.get(was.getName(), was.getValue())))
+        return _addressed(new_numbers, prop)
+    texts = PyIndi.PropertyText(prop)
+    new_texts = PyIndi.PropertyText(len(texts))
+    for before, text in zip(texts, new_texts, strict=True):
+        text.setName(before.getName())
+        text.setText(str(values.get(before.getName(), before.getText())))
+    return _addressed(new_texts, prop)
+
+
+def _addressed(new: PyIndi.Property, prop: PyIndi.Property) -> PyIndi.Property:
+    new.setDeviceName(prop.getDeviceName())
+    new.setName(prop.getName())
+    return new
 
 
 def _read_orders(parent: socket.socket, connection: _Connection) -> None:
