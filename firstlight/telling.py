@@ -36,6 +36,11 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d}"
 
 
+def figure(value: float | None, form: str) -> str:
+    """A number, or a dash where there is none."""
+    return "–" if value is None else format(value, form)
+
+
 def exposure(seconds: float) -> str:
     """An exposure time without idle digits: ``120 s``, ``0.001 s``."""
     return f"{seconds:g} s"

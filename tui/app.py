@@ -39,7 +39,8 @@ CATCH_UP = 200
 class NightApp(App[None]):
     """Shows a session and speaks for its user; its life is not the night's.
 
-    ``refresh_s`` is the least time between two repaints: a bad line carries four in a second.
+    ``refresh_s`` is the least time between two repaints: a bad line carries four in a second. With
+    ``linger_s`` the screen leaves by itself so long after the night has ended, unless a key keeps it.
     """
 
     CSS_PATH = "app.tcss"
@@ -64,14 +65,21 @@ class NightApp(App[None]):
         Binding("question_mark", "help", "Help", key_display="?"),
     ]
 
-    def __init__(self, source: NightSource, *, refresh_s: float = 0.25, pictures: str | None = None) -> None:
+    def __init__(
+        self,
+        source: NightSource,
+        *,
+        refresh_s: float = 0.25,
+        pictures: str | None = None,
+        linger_s: float | None = None,
+    ) -> None:
         super().__init__()
         self.animation_level = "none"
         self.source = source
         self.state = NightState()
         self.alone = 0
         """The panel that is shown alone, from 1; 0 shows all where there is room."""
-        self._refresh_s = refresh_s
+        self._refresh_s, self._linger_s = refresh_s, linger_s
         self._picture = PicturePanel(pictures or protocol(), id="picture")
         self._shown_at = -1.0
         self._due = False
@@ -124,8 +132,18 @@ class NightApp(App[None]):
                 await asyncio.sleep(0)
         self._over = True
         self._show()
-        sheet = Ended(self.state) if self.state.summary else Dropped(self.state)
-        self.push_screen(sheet, lambda leave: self.action_leave() if leave else None)
+        if not self.state.summary:
+            self.push_screen(Dropped(self.state), lambda leave: self.action_leave() if leave else None)
+            return
+        timer = self.set_timer(self._linger_s, self.action_leave) if self._linger_s is not None else None
+
+        def answered(leave: bool | None) -> None:
+            if timer is not None:
+                timer.stop()
+            if leave:
+                self.action_leave()
+
+        self.push_screen(Ended(self.state, self._linger_s), answered)
 
     def _soon(self) -> None:
         """Repaint now if the last time is long enough ago, else when it will be; many events, one repaint."""

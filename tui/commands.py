@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from firstlight.paths import Root
 
 EXIT_FAILED = 1
+DEMO_LINGER_S = 15.0
+"""A demo ends by itself; a real night's summary waits for its user."""
 
 
 def demo(arguments: argparse.Namespace) -> int:
@@ -90,7 +92,7 @@ def _follow(root: Root, arguments: argparse.Namespace) -> int:
 
         client = await SessionClient.connect(root)
         try:
-            app = NightApp(client)
+            app = NightApp(client, linger_s=DEMO_LINGER_S if arguments.command == "demo" else None)
             await app.run_async()
             return app.return_code or 0
         finally:

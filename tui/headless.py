@@ -16,7 +16,7 @@ from typing import TextIO
 from firstlight.events import EPHEMERAL, Stamped, Summary, encode
 from firstlight.snapshot import NightState
 from firstlight.state import reduce
-from firstlight.telling import describe, duration, frame_name
+from firstlight.telling import describe, duration, figure, frame_name
 from tui.source import NightSource
 
 EXIT_DONE, EXIT_FAILED, EXIT_VANISHED, EXIT_STOPPED, EXIT_LEFT = 0, 1, 3, 4, 130
@@ -90,7 +90,7 @@ def summary_lines(summary: Summary) -> Iterator[str]:
     for each in summary.stacks:
         yield (
             f"  {each.filter or 'stack':8} {each.subs} subs, {duration(each.exposure_s)}, "
-            f"FWHM {each.fwhm_px:.1f} px, SNR ×{each.snr_gain:.1f}  {each.fits}"
+            f"FWHM {figure(each.fwhm_px, '.1f')} px, SNR ×{figure(each.snr_gain, '.1f')}  {each.fits}"
         )
         yield f"  {'':8} picture: {each.preview}"
     if summary.colour_preview:

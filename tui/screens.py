@@ -13,7 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from firstlight.snapshot import NightState
-from firstlight.telling import duration
+from firstlight.telling import duration, figure
 from tui.palette import ACCENT, DIM, GOOD, TEXT, WARN, filter_colour
 
 HELP = (
@@ -87,8 +87,11 @@ class Ended(Sheet):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("q,enter", "answer(True)", "Leave")]
 
-    def __init__(self, state: NightState) -> None:
-        super().__init__("The night has ended", Text("\n").join(ended_rows(state)))
+    def __init__(self, state: NightState, linger_s: float | None = None) -> None:
+        rows = ended_rows(state)
+        if linger_s is not None:
+            rows.append(Text(f"It leaves by itself in {duration(linger_s)}.", DIM))
+        super().__init__("The night has ended", Text("\n").join(rows))
 
 
 class Dropped(Sheet):
@@ -131,8 +134,8 @@ def ended_rows(state: NightState) -> list[Text]:
     rows += [
         Text.assemble(
             (f"{each.filter or 'stack':<6}", f"bold {filter_colour(each.filter)}"),
-            (f" {each.subs} subs, {duration(each.exposure_s)}, FWHM {each.fwhm_px:.2f} px, ", DIM),
-            (f"SNR ×{each.snr_gain:.1f}", f"bold {TEXT}"),
+            (f" {each.subs} subs, {duration(each.exposure_s)}, FWHM {figure(each.fwhm_px, '.2f')} px, ", DIM),
+            (f"SNR ×{figure(each.snr_gain, '.1f')}", f"bold {TEXT}"),
         )
         for each in summary.stacks
     ]

@@ -154,6 +154,22 @@ async def test_after_the_end_there_is_time_to_look() -> None:
     assert app.return_code == 0
 
 
+async def test_a_demo_leaves_by_itself_when_nobody_holds_it() -> None:
+    app = NightApp(FakeSource(whole().stream, live=False), refresh_s=0, pictures="halfcell", linger_s=0.01)
+    await app.run_async(headless=True, size=NARROW)
+    assert app.return_code == 0
+
+
+async def test_a_demo_that_is_held_stays() -> None:
+    app = NightApp(FakeSource(whole().stream, live=False), refresh_s=0, pictures="halfcell", linger_s=1e6)
+    async with app.run_test(size=NARROW) as pilot:
+        await settle(pilot)
+        assert "leaves by itself" in text_of(app)
+        await pilot.press("escape")
+        assert not isinstance(app.screen, Ended)
+        assert app.is_running
+
+
 async def test_a_session_that_drops_says_how_to_get_back() -> None:
     app, _ = night_app(in_progress("/night").stream, live=False)
     async with app.run_test(size=NARROW) as pilot:

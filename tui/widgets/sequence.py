@@ -6,7 +6,7 @@ from rich.text import Text
 
 from acquire.events import SequenceLine
 from firstlight.snapshot import FilterStack, NightState
-from firstlight.telling import duration, exposure
+from firstlight.telling import duration, exposure, figure
 from tui.palette import ACCENT, DIM, GOOD, TEXT, filter_colour
 from tui.widgets.panel import Panel, bar
 
@@ -81,10 +81,6 @@ def _shoots(state: NightState, line: SequenceLine) -> bool:
 
 def stack_row(stack: FilterStack) -> Text:
     """One filter's stack in figures."""
-
-    def figure(value: float | None, pattern: str) -> str:
-        return "–" if value is None else format(value, pattern)
-
     gain = "–" if stack.snr_gain is None else f"×{stack.snr_gain:.1f}"
     return Text.assemble(
         (f"{stack.filter or 'all':<8}"[:8], f"bold {filter_colour(stack.filter)}"),
