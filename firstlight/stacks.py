@@ -59,7 +59,7 @@ class Stacks:
         for name in changed:
             image = self._images[name] = self._live.snapshot(name)
             yield StackUpdated(
-                filter=_label(image),
+                filter=name,
                 subs=image.subs,
                 exposure_s=image.exposure_s,
                 fwhm_px=_finite(image.fwhm_px),
@@ -68,10 +68,10 @@ class Stacks:
                 snr_gain=_finite(image.snr_gain),
             )
             path = self._file(_label(image), "png")
-            yield from self._paint(_label(image), path, partial(write_preview, path, image))
+            yield from self._paint(name, path, partial(write_preview, path, image))
         if changed and len(self._images) > 1:
             path = self._file(COLOUR, "png")
-            yield from self._paint(COLOUR, path, partial(write_colour_preview, path, self._images))
+            yield from self._paint(None, path, partial(write_colour_preview, path, self._images))
 
     def finish(self) -> Iterator[Event | StackSummary]:
         """Write each stack, and say what it came to."""
@@ -100,7 +100,9 @@ class Stacks:
         path = self._file(COLOUR, "png")
         return path if len(self._images) > 1 and path.exists() else None
 
-    def _paint(self, label: str, path: Path, write: Callable[[], tuple[int, int] | None]) -> Iterator[Event]:
+    def _paint(
+        self, name: str | None, path: Path, write: Callable[[], tuple[int, int] | None]
+    ) -> Iterator[Event]:
         """Write a picture; one that cannot be written is told, and the stack goes on."""
         try:
             size = write()
@@ -108,7 +110,7 @@ class Stacks:
             yield Log(level="error", message=f"{path} cannot be written: {error.strerror or error}")
             return
         if size is not None:
-            yield PictureUpdated(filter=label, path=str(path), width=size[0], height=size[1])
+            yield PictureUpdated(filter=name, path=str(path), width=size[0], height=size[1])
 
     def _file(self, label: str, suffix: str) -> Path:
         return self._pictures / f"{self._target}_{safe_name(label)}.{suffix}"

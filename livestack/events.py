@@ -50,7 +50,7 @@ class StackUpdated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PictureUpdated:
-    """A new preview stands at ``path`` (PNG)."""
+    """A new preview stands at ``path`` (PNG); ``filter`` is ``None`` for the colours together."""
 
     filter: str | None
     path: str
