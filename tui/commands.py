@@ -104,9 +104,14 @@ def _follow(root: Root, arguments: argparse.Namespace) -> int:
 
 def simulate(arguments: argparse.Namespace) -> int:
     """``firstlight simulate``: the observatory alone, until Ctrl-C."""
+    from simulators.server import HOST, device_names
     from simulators.server import run as serve
 
-    return serve(port=arguments.port, seed=arguments.seed, speed=arguments.speed)
+    def announce(port: int) -> None:
+        print(f"The simulated observatory is at {HOST}:{port} and has: {', '.join(device_names())}.")
+        print(f"Ctrl-C ends it. Elsewhere: firstlight run PLAN.toml --indi {HOST}:{port}", flush=True)
+
+    return serve(port=arguments.port, seed=arguments.seed, speed=arguments.speed, announce=announce)
 
 
 def stack(arguments: argparse.Namespace) -> int:

@@ -41,7 +41,7 @@ def check_message(done: subprocess.CompletedProcess[str], *words: str) -> None:
     """One message that names the thing and the remedy, a status, and no traceback."""
     assert done.returncode != 0
     assert "Traceback" not in done.stdout + done.stderr
-    assert done.stderr.startswith(("firstlight: ", "usage: "))
+    assert done.stderr.startswith(("firstlight: ", "usage: ", "cannot listen"))
     for word in words:
         assert word in done.stderr
     assert len(done.stderr.splitlines()) <= 6, done.stderr
