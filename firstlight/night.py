@@ -7,6 +7,7 @@ import shutil
 import time
 import traceback
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from acquire.clock import RealClock
@@ -120,11 +121,20 @@ class Night:
                 self._lights.task_done()
 
     async def _build_masters(self) -> None:
-        """Build what new calibration frames allow."""
+        """Build what new calibration frames allow; what cannot be built is told, and the night goes on."""
         if not self._masters_stale:
             return
         self._masters_stale = False
-        for master in await asyncio.to_thread(build_masters, self._library, plan_id=self._plan.plan_id):
+        refused: list[str] = []
+        build = partial(build_masters, self._library, plan_id=self._plan.plan_id, on_refused=refused.append)
+        try:
+            built = await asyncio.to_thread(build)
+        except LibraryError as error:
+            built = []
+            refused.append(str(error))
+        for reason in refused:
+            self._warn(reason, level="error")
+        for master in built:
             self._note(master)
             meta = master.meta
             self._stream.emit(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from firstlight.paths import Root
 from tests.night.nights import FIRSTLIGHT, Night, events_of, firstlight, session_pid
 
 PLAN = """
@@ -165,4 +166,5 @@ def test_a_full_disk(small_disk: Path) -> None:
     whole = [each for each in events if each["event"] == "frame_stored"]
     assert all(Path(each["path"]).stat().st_size > 1_000_000 for each in whole)
     assert not list(small_disk.rglob("*.part-*"))
-    assert session_pid(small_disk) is None
+    with Root(small_disk).locked():
+        pass  # no session holds it any more
