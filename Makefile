@@ -8,21 +8,17 @@ demo: setup            ## a whole simulated night, no hardware
 	@.venv/bin/firstlight demo
 
 test: setup-dev        ## the tests (those that need a system package say so and are skipped)
-	@.venv/bin/pytest
+	@.venv/bin/pytest -n 2
 
 check: setup-dev       ## what a change must pass: lint, types, import contracts, tests
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	.venv/bin/pytest
+	.venv/bin/pytest -n 2
 
 setup:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "firstlight needs Python 3.11 or newer; \
-	this is " + sys.version.split()[0] + " (make PYTHON=python3.12 … picks another)")'
 	@uv=$$($(PYTHON) scripts/get_uv.py) && "$$uv" sync --quiet --locked --no-dev --inexact --python $(PYTHON)
 
 setup-dev:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "firstlight needs Python 3.11 or newer; \
-	this is " + sys.version.split()[0] + " (make PYTHON=python3.12 … picks another)")'
 	@uv=$$($(PYTHON) scripts/get_uv.py) && "$$uv" sync --quiet --locked --python $(PYTHON)

@@ -14,7 +14,6 @@ import shutil
 import subprocess
 import sys
 import time
-import tomllib
 import urllib.request
 import zipfile
 from pathlib import Path
@@ -25,6 +24,8 @@ TARGET = PROJECT / ".tools" / "bin" / "uv"
 
 def locked_wheel() -> tuple[str, str]:
     """URL and sha256 of uv's wheel for this machine."""
+    import tomllib  # not there before Python 3.11, which main() tells in words
+
     machine = platform.machine()
     libc = "manylinux" if platform.libc_ver()[0] == "glibc" else "musllinux"
     lock = tomllib.loads((PROJECT / "uv.lock").read_text())
@@ -62,6 +63,11 @@ def from_pip() -> bool:
 
 def main() -> None:
     """Print the path of a uv that works."""
+    if sys.version_info < (3, 11):
+        sys.exit(
+            f"firstlight needs Python 3.11 or newer; this is {platform.python_version()} "
+            "(make PYTHON=python3.12 picks another)"
+        )
     if found := shutil.which("uv"):
         print(found)
         return
