@@ -63,7 +63,7 @@ def from_pip() -> bool:
 
 def main() -> None:
     """Print the path of a uv that works."""
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - an older one must be told so
         sys.exit(
             f"firstlight needs Python 3.11 or newer; this is {platform.python_version()} "
             "(make PYTHON=python3.12 picks another)"
