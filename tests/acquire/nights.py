@@ -32,7 +32,7 @@ class Night:
         return sum(isinstance(event, kind) for event in self.said)
 
     async def run(self, plan: Plan, port: int) -> str:
-        async with asyncio.timeout(25), connect("127.0.0.1", port, plan) as observatory:
+        async with asyncio.timeout(120), connect("127.0.0.1", port, plan) as observatory:
             return await Runner(plan, observatory, self.store, self.emit, RealClock()).run()
 
 

@@ -218,7 +218,7 @@ asyncio.run(main())
     worker = int(await parent.stdout.readline())
     parent.kill()
     await parent.communicate()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while server.clients or _runs(worker):
             await asyncio.sleep(0.01)
 
