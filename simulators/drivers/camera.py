@@ -25,6 +25,7 @@ from simulators.drivers.base import (
 )
 from simulators.drivers.camera_properties import CameraProperties
 from simulators.drivers.snoop import Neighbours
+from simulators.faults.physics import true_place
 from simulators.fitsfile import Snooped, ascii_text, fits_bytes
 from simulators.sensor import Readout
 
@@ -47,6 +48,7 @@ class CameraDriver(SimDriver):
         self._truth = truth
         self._number = 0
         self._exposing: asyncio.Task[None] | None = None
+        self._rendering: asyncio.Task[tuple[bytes, Truth]] | None = None
         self.handlers |= {
             "CCD_EXPOSURE": self._expose,
             "CCD_ABORT_EXPOSURE": self._abort,
@@ -82,32 +84,55 @@ class CameraDriver(SimDriver):
 
     async def _run(self, exposure_s: float) -> None:
         began_s = self.clock.elapsed_s()
+        self.faults.exposure_began(exposure_s)
+        fate = self.faults.due("exposure_never_ends", "exposure_alert")
+        counts_s = exposure_s / 2 if fate else exposure_s
         shot, snooped = self._shot(exposure_s, began_s)
-        rendering = asyncio.create_task(asyncio.to_thread(self._make, shot, snooped))
+        self._rendering = rendering = asyncio.create_task(asyncio.to_thread(self._make, shot, snooped))
         try:
-            while (left_s := exposure_s - (self.clock.elapsed_s() - began_s)) > 0:
-                self.has.exposure["CCD_EXPOSURE_VALUE"] = number_text(left_s)
+            while (gone_s := self.clock.elapsed_s() - began_s) < counts_s:
+                self.has.exposure["CCD_EXPOSURE_VALUE"] = number_text(exposure_s - gone_s)
                 await self.has.exposure.send_setVector(state="Busy")
-                await self.clock.sleep(min(left_s, _TICK_REAL_S * self.clock.speed))
-            frame, truth = await rendering
+                await self.clock.sleep(min(counts_s - gone_s, _TICK_REAL_S * self.clock.speed))
+            if fate is not None:
+                await self._end_badly(fate.name)
+            frame, truth = await asyncio.shield(rendering)
             if self._truth is not None:
                 append_truth(self._truth, truth)
+        except RefusedError as refusal:
+            await self.has.exposure.send_setVector(state="Alert", message=str(refusal))
+            return
         except Exception as error:
             # Whatever went wrong in the making, the client must not wait for ever.
             log.exception("the frame could not be made")
             await self.has.exposure.send_setVector(state="Alert", message=f"the frame was lost: {error}")
             return
+        await self._send_frame(frame)
+        self.has.exposure["CCD_EXPOSURE_VALUE"] = "0"
+        await self.has.exposure.send_setVector(state="Ok")
+
+    async def _send_frame(self, frame: bytes) -> None:
         self.has.blob.set_blobsize("CCD1", len(frame))
         self.has.blob["CCD1"] = frame
         await self.has.blob.send_setVectorMembers(state="Ok", members=["CCD1"])
-        self.has.exposure["CCD_EXPOSURE_VALUE"] = "0"
-        await self.has.exposure.send_setVector(state="Ok")
+
+    async def _end_badly(self, fault: str) -> None:
+        if fault == "exposure_never_ends":
+            await asyncio.Event().wait()  # until it is aborted
+        raise RefusedError("the sensor does not answer")
+
+    async def _send_aborted(self, rendering: asyncio.Task[tuple[bytes, Truth]], delay_real_s: float) -> None:
+        """A driver that cannot call its frame back."""
+        frame, _ = await rendering
+        await self.pause(delay_real_s)
+        await self._send_frame(frame)
 
     def _shot(self, exposure_s: float, began_s: float) -> tuple[Shot, Snooped]:
         has, snooped = self.has, self.neighbours.heard()
         started = self.clock.utc(began_s)
         # A camera that hears of no mount looks at the pole.
         ra_deg, dec_deg = jnow_to_icrs(*(snooped.jnow_deg or (0.0, 90.0)), started)
+        ra_deg, dec_deg = true_place(self.faults, ra_deg, dec_deg)
         kind = next(name for name in has.frame_type if has.frame_type[name] == "On")
         self._number += 1
         window = {name: round(has.frame.getfloatvalue(name)) for name in has.frame}
@@ -151,16 +176,17 @@ class CameraDriver(SimDriver):
         return content, truth
 
     async def _abort(self, event: Any) -> None:
-        self._cancel_exposure()
+        if self._cancel_exposure() and self._rendering and (late := self.faults.due("blob_after_abort")):
+            self.add_background(self._send_aborted(self._rendering, late.number("delay_real_s")))
         turn_on(event.vector, None)
         await event.vector.send_setVector(state="Ok")
         self.has.exposure["CCD_EXPOSURE_VALUE"] = "0"
         await self.has.exposure.send_setVector(state="Idle")
 
-    def _cancel_exposure(self) -> None:
-        if self._exposing is not None:
-            self._exposing.cancel()
-            self._exposing = None
+    def _cancel_exposure(self) -> bool:
+        """Stop exposing; says whether there was something to stop."""
+        exposing, self._exposing = self._exposing, None
+        return exposing is not None and exposing.cancel()
 
     # Cooling
 
