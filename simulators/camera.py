@@ -130,7 +130,6 @@ class Camera:
             shot.dec_deg,
             float(radius_deg),
             seed=self._seed,
-            epoch_year=shot.started.year + shot.started.month / 12,
             limit_mag=FAINT_LIMIT_MAG,
         )
         flux_e = exposure_s * band.share * 10 ** (0.4 * (telescope.zero_point_mag - stars.g_mag))

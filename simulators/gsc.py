@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from datetime import UTC, datetime
 
 import numpy as np
 
@@ -42,7 +41,6 @@ def star_lines(
         dec_deg,
         radius_arcmin / 60.0,
         seed=seed,
-        epoch_year=datetime.now(UTC).year,
         limit_mag=mags[1],
     )
     stars = stars.take(stars.g_mag >= mags[0])

@@ -131,9 +131,7 @@ def test_a_light_shows_the_catalogue_where_the_truth_says(observatory: Simulated
     # Two decades of precession lie between JNow and J2000.
     assert 0.15 < abs(header["RA"] - JNOW["RA"] * 15) < 0.35
 
-    stars = stars_in_cone(
-        truth["ra_deg"], truth["dec_deg"], 0.6, seed=7, epoch_year=2000.0 + 26.9, limit_mag=14.0
-    )
+    stars = stars_in_cone(truth["ra_deg"], truth["dec_deg"], 0.6, seed=7, limit_mag=14.0)
     xi, eta = tangent_plane(stars.ra_deg, stars.dec_deg, truth["ra_deg"], truth["dec_deg"])
     pose = Pose(truth["dx_px"], truth["dy_px"], truth["rotation_deg"])
     x, y = to_pixels(xi, eta, pose, truth["scale_arcsec_px"], 1536, 1024)
