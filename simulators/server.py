@@ -19,22 +19,10 @@ from simulators.clock import SimClock
 from simulators.drivers.camera import CameraDriver
 from simulators.drivers.mount import MountDriver
 from simulators.drivers.wheel import WheelDriver
+from simulators.link import Orders, Reading, Writing
 
 HOST = "127.0.0.1"
 MAX_CLIENTS = 10
-
-
-class _Reader:
-    """A client's stream that says when it has ended: the library would read on, and burn a processor."""
-
-    def __init__(self, reader: asyncio.StreamReader) -> None:
-        self._reader = reader
-
-    async def read(self, most: int) -> bytes:
-        data = await self._reader.read(most)
-        if not data:
-            raise ConnectionResetError("the client hung up")
-        return data
 
 
 class _OneLine(logging.Formatter):
@@ -52,19 +40,25 @@ class _Server(IPyServer):  # type: ignore[misc]  # the library has no types
         super().__init__(*drivers, host=HOST, port=sock.getsockname()[1], maxconnections=MAX_CLIENTS)
         self._sock = sock
         self._on_ready = on_ready
-
-    async def handle_data(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):  # however a client leaves, it is gone
-            await super().handle_data(_Reader(reader), writer)
+        for connection in self.connectionpool:
+            connection.xml_data_que = Orders(self.xml_data_que)
 
     async def _runserver(self) -> None:
-        self.server = await asyncio.start_server(self.handle_data, sock=self._sock)
+        """Accept clients until cancelled. See :mod:`simulators.link` for why these are not streams."""
         self._on_ready()
         try:
-            async with self.server:
-                await self.server.serve_forever()
+            async with asyncio.TaskGroup() as conversations:
+                while True:
+                    client, _ = await asyncio.get_running_loop().sock_accept(self._sock)
+                    conversations.create_task(self._converse(client))
         finally:
             self.shutdown()
+
+    async def _converse(self, client: socket.socket) -> None:
+        with client, contextlib.suppress(OSError):  # however a client leaves, it is gone
+            client.setblocking(False)
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await self.handle_data(Reading(client), Writing(client))
 
 
 def run(
@@ -115,6 +109,7 @@ def _listen(port: int) -> socket.socket:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((HOST, port))
         sock.listen()
+        sock.setblocking(False)
     except (OSError, OverflowError) as error:
         sock.close()
         raise OSError(*(error.args if isinstance(error, OSError) else (0, str(error)))) from error

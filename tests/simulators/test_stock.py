@@ -52,17 +52,14 @@ def test_indi_getprop_reads_what_a_client_sees(observatory: Simulated) -> None:
     assert f"{WHEEL}.FILTER_NAME.FILTER_SLOT_NAME_5=Ha" in told
 
 
-def test_indi_setprop_turns_the_wheel(observatory: Simulated) -> None:
-    """The tool hangs up with answers unread; on a busy machine that reset can overtake its order."""
-    order = f"{WHEEL}.FILTER_SLOT.FILTER_SLOT_VALUE=4"
-    with Wire(observatory.port, patience_s=2.0) as wire:
+def test_no_order_of_indi_setprop_is_lost(observatory: Simulated) -> None:
+    """The tool hangs up with answers unread: a reset follows each of its orders."""
+    with Wire(observatory.port) as wire:
         wire.connect(WHEEL)
-        for _ in range(5):
+        for slot in (4, 2, 7, 3, 5, 1) * 4:
+            order = f"{WHEEL}.FILTER_SLOT.FILTER_SLOT_VALUE={slot}"
             subprocess.run(["indi_setprop", "-p", str(observatory.port), order], timeout=20, check=True)
-            with contextlib.suppress(TimeoutError):
-                assert values(wire.state(WHEEL, "FILTER_SLOT", "Ok")) == {"FILTER_SLOT_VALUE": "4"}
-                return
-    pytest.fail("five orders, and the wheel never turned")
+            assert values(wire.state(WHEEL, "FILTER_SLOT", "Ok")) == {"FILTER_SLOT_VALUE": str(slot)}
 
 
 def test_our_drivers_run_under_the_stock_server(free_port: int, tmp_path: Path) -> None:
