@@ -145,6 +145,8 @@ class MountDriver(SimDriver):
 
     async def _move(self, ra_hours: float, dec_deg: float, track: bool, park: bool) -> None:
         """Move both axes evenly, settle, and say so."""
+        if short := self.faults.due("slew_stops_short"):
+            dec_deg += short.number("short_deg") * (-1 if dec_deg > 0 else 1)
         ra0, dec0 = self._now()
         d_ra = (ra_hours - ra0 + 12.0) % 24.0 - 12.0
         began = self.clock.elapsed_s()
@@ -155,6 +157,9 @@ class MountDriver(SimDriver):
             await self.clock.sleep(min(_TICK_REAL_S * self.clock.speed, takes_s - gone))
         await self._report(ra_hours, dec_deg, "Busy")
         await self.clock.sleep(SETTLE_S)
+        if restless := self.faults.due("slew_never_settles"):
+            await self.clock.sleep(restless.number("lasts_s"))
+        self.faults.over("mount_stops_tracking")
         await self._face(ra_hours)
         await self._set_tracking(track)
         if park:

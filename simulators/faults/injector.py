@@ -122,7 +122,9 @@ class Injector:
             return None
         fault, since_s, times = self._running[name]
         age_s = self._clock.elapsed_s() - since_s
-        if age_s >= fault.parameters.get("lasts_s", math.inf):  # type: ignore[operator]  # a number, by its name
+        if "lasts_s" in fault.parameters and age_s >= fault.number("lasts_s"):
+            return None
+        if "lasts_real_s" in fault.parameters and age_s >= fault.number("lasts_real_s") * self._clock.speed:
             return None
         return Running(fault, age_s, times)
 
