@@ -8,6 +8,7 @@ import math
 import sys
 from pathlib import Path
 
+from simulators.faults import FaultFileError, load
 from simulators.server import HOST, device_names, run
 
 
@@ -18,17 +19,27 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same sky and sensor")
     parser.add_argument("--speed", type=float, default=1.0, help="simulated seconds per real second")
     parser.add_argument("--truth", type=Path, help="append what each frame was made from, as JSON lines")
+    parser.add_argument(
+        "--faults", type=Path, metavar="FILE.toml", help="what shall go wrong (docs/simulator/faults.md)"
+    )
     parser.add_argument("--follow-stdin", action="store_true", help="end when standard input ends")
     args = parser.parse_args()
     if not 0 < args.speed < math.inf or args.seed < 0:
         parser.error("--speed must be a positive number and --seed not negative")
+
+    try:
+        faults = load(args.faults) if args.faults else None
+    except FaultFileError as error:
+        parser.error(str(error))
 
     def announce(port: int) -> None:
         ready = {"host": HOST, "port": port, "devices": device_names()}
         sys.stdout.write(json.dumps(ready) + "\n")
         sys.stdout.flush()
 
-    return run(args.port, args.seed, args.speed, args.truth, announce, follow_stdin=args.follow_stdin)
+    return run(
+        args.port, args.seed, args.speed, args.truth, announce, follow_stdin=args.follow_stdin, faults=faults
+    )
 
 
 if __name__ == "__main__":

@@ -56,10 +56,13 @@ class Writing:
             data, self._waiting = b"".join(self._waiting), []
             if data and self._open:
                 try:
-                    await asyncio.get_running_loop().sock_sendall(self._socket, data)
+                    await self._send(data)
                 except OSError:
                     self._open = False
             self._waiting_bytes -= len(data)
+
+    async def _send(self, data: bytes) -> None:
+        await asyncio.get_running_loop().sock_sendall(self._socket, data)
 
     def close(self) -> None:
         """End the conversation both ways; the socket itself is closed by who opened it."""

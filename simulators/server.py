@@ -19,6 +19,9 @@ from simulators.clock import SimClock
 from simulators.drivers.camera import CameraDriver
 from simulators.drivers.mount import MountDriver
 from simulators.drivers.wheel import WheelDriver
+from simulators.faults import NO_FAULTS, FaultFileError, FaultPlan, Injector, load
+from simulators.faults.mischief import Mischief
+from simulators.faults.network import FaultyWriting
 from simulators.link import Orders, Reading, Writing
 
 HOST = "127.0.0.1"
@@ -38,8 +41,12 @@ class _Server(IPyServer):  # type: ignore[misc]  # the library has no types
 
     def __init__(self, *drivers: object, sock: socket.socket, on_ready: Callable[[], None]) -> None:
         super().__init__(*drivers, host=HOST, port=sock.getsockname()[1], maxconnections=MAX_CLIENTS)
+        self.faults: Injector = NO_FAULTS
         self._sock = sock
         self._on_ready = on_ready
+        self._back = asyncio.Event()
+        self._back.set()
+        self._accepting: asyncio.Task[None] | None = None
         for connection in self.connectionpool:
             connection.xml_data_que = Orders(self.xml_data_que)
 
@@ -47,18 +54,52 @@ class _Server(IPyServer):  # type: ignore[misc]  # the library has no types
         """Accept clients until cancelled. See :mod:`simulators.link` for why these are not streams."""
         self._on_ready()
         try:
-            async with asyncio.TaskGroup() as conversations:
-                while True:
-                    client, _ = await asyncio.get_running_loop().sock_accept(self._sock)
-                    conversations.create_task(self._converse(client))
+            while True:
+                self._accepting = asyncio.create_task(self._accept())
+                try:
+                    await asyncio.wait((self._accepting,))
+                finally:
+                    self._accepting.cancel()
+                if not self._accepting.cancelled():
+                    self._accepting.result()  # raises: nothing but a cancellation ends it well
+                await self._back.wait()
         finally:
             self.shutdown()
+
+    async def _accept(self) -> None:
+        async with asyncio.TaskGroup() as conversations:
+            while True:
+                client, _ = await asyncio.get_running_loop().sock_accept(self._sock)
+                conversations.create_task(self._converse(client))
 
     async def _converse(self, client: socket.socket) -> None:
         with client, contextlib.suppress(OSError):  # however a client leaves, it is gone
             client.setblocking(False)
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await self.handle_data(Reading(client), Writing(client))
+            writing = Writing(client) if self.faults is NO_FAULTS else FaultyWriting(client, self.faults)
+            await self.handle_data(Reading(client), writing)
+
+    # What a server suffers from faults, see :class:`simulators.faults.mischief.Server`.
+
+    async def leave(self) -> None:
+        """Hang up on everybody and listen no more."""
+        self._back.clear()
+        if self._accepting is not None:
+            self._accepting.cancel()
+            await asyncio.wait((self._accepting,))
+        self._sock.close()
+
+    async def come_back(self) -> None:
+        """Listen on the same port again."""
+        self._sock = _listen(self.port)
+        self._back.set()
+
+    async def say(self, data: bytes) -> None:
+        """Send bytes to every client, whatever they are."""
+        for connection in self.connectionpool:
+            if connection.connected:
+                connection.writer.write(data)
+                await connection.writer.drain()
 
 
 def run(
@@ -69,14 +110,21 @@ def run(
     announce: Callable[[int], None] | None = None,
     *,
     follow_stdin: bool = False,
+    faults: FaultPlan | None = None,
 ) -> int:
     """Serve until Ctrl-C, SIGTERM or (``follow_stdin``) the end of standard input; the exit status.
 
-    ``announce`` is told the port once clients may connect; port 0 takes any that is free.
+    ``announce`` is told the port once clients may connect; port 0 takes any that is free. With ``faults``
+    the observatory misbehaves as they say, and SIGHUP reads their file again.
     """
     try:
+        if faults is not None:
+            faults.check_devices(device_names())
         if truth is not None:
             truth.touch()
+    except FaultFileError as error:
+        print(error, file=sys.stderr)  # noqa: T201  # as below
+        return 1
     except OSError as error:
         print(f"cannot write the truth to {truth}: {error.strerror}", file=sys.stderr)  # noqa: T201  # as below
         return 1
@@ -93,7 +141,7 @@ def run(
     handler.setFormatter(_OneLine())
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
     with sock:
-        return asyncio.run(_serve(sock, seed, speed, truth, announce, follow_stdin))
+        return asyncio.run(_serve(sock, seed, speed, truth, announce, follow_stdin, faults))
 
 
 def device_names() -> list[str]:
@@ -123,6 +171,7 @@ async def _serve(
     truth: Path | None,
     announce: Callable[[int], None] | None,
     follow_stdin: bool,
+    faults: FaultPlan | None,
 ) -> int:
     clock = SimClock(speed)
     drivers = (CameraDriver(clock, seed, truth), WheelDriver(clock), MountDriver(clock))
@@ -139,14 +188,33 @@ async def _serve(
     if follow_stdin:
         # Whoever started us holds the other end of the pipe.
         threading.Thread(target=_until_eof, args=(loop, stop), name="stdin", daemon=True).start()
+    if faults is not None:
+        server.faults = injector = Injector(faults, clock, truth)
+        Mischief(injector, drivers, server, clock)
+        injector.start()
+        loop.add_signal_handler(signal.SIGHUP, lambda: loop.create_task(_rearm(server, faults)))
     serving = asyncio.create_task(server.asyncrun())
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
     server.shutdown()
     for task in (serving, stopping):
         task.cancel()
+    server.faults.close()
     await asyncio.gather(serving, stopping, return_exceptions=True)
     return 0 if stop.is_set() else 1
+
+
+async def _rearm(server: _Server, faults: FaultPlan) -> None:
+    """Read the faults' file again, and say on the wire how that went."""
+    assert faults.path is not None
+    try:
+        plan = load(faults.path)
+        plan.check_devices(server.devices)
+    except FaultFileError as error:
+        await server.send_message(f"faults stay as they were: {error}")
+        return
+    server.faults.arm(plan)
+    await server.send_message(f"faults armed: {', '.join(fault.name for fault in plan.faults) or 'none'}")
 
 
 def _until_eof(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:

@@ -16,9 +16,7 @@ class FaultyWriting(Writing):
 
     def __init__(self, sock: socket.socket, faults: Injector) -> None:
         super().__init__(sock)
-        self._sock = sock
         self._faults = faults
-        self._lane = asyncio.Lock()
         self._cut = False
 
     def write(self, data: bytes) -> None:
@@ -30,29 +28,19 @@ class FaultyWriting(Writing):
             self._cut = True
         super().write(data)
 
-    async def drain(self) -> None:
-        """Send what waits, in its order, at the line's pace."""
-        async with self._lane:
-            while self._faults.running("network_stalls"):
-                await asyncio.sleep(_SLICE_S)
-            if late := self._faults.running("network_latency"):
-                await asyncio.sleep(late.fault.number("delay_real_s"))
-            if self._faults.running("network_slow"):
-                await self._trickle()
-            await super().drain()
-            if self._cut:
-                self.close()
-
-    async def _trickle(self) -> None:
-        """Send slices until all is sent or the line is well again; what is left then waits on."""
-        data, self._waiting = b"".join(self._waiting), []
-        while data and self._open and (slow := self._faults.running("network_slow")):
-            size = max(1, int(slow.fault.number("bytes_per_s") * _SLICE_S))
-            self._waiting.insert(0, data[:size])
-            later, self._waiting[1:] = self._waiting[1:], []
-            await super().drain()
-            self._waiting[:0] = later
-            data = data[size:]
+    async def _send(self, data: bytes) -> None:
+        """Send at the line's pace; the line may become well in the middle of it."""
+        running = self._faults.running
+        while running("network_stalls"):  # noqa: ASYNC110  # another arming ends it too
             await asyncio.sleep(_SLICE_S)
-        if data:
-            self._waiting.insert(0, data)
+        if late := running("network_latency"):
+            await asyncio.sleep(late.fault.number("delay_real_s"))
+        left = memoryview(data)
+        while left and (slow := running("network_slow")):
+            size = max(1, int(slow.fault.number("bytes_per_s") * _SLICE_S))
+            await super()._send(bytes(left[:size]))
+            left = left[size:]
+            await asyncio.sleep(_SLICE_S)
+        await super()._send(bytes(left))
+        if self._cut:
+            self.close()

@@ -75,6 +75,15 @@ class FaultPlan:
     seed: int = 1
     path: Path | None = None
 
+    def check_devices(self, there: Iterable[str]) -> None:
+        """Raise :class:`FaultFileError` if a fault is for a device that is not there."""
+        names = tuple(there)
+        for number, fault in enumerate(self.faults, 1):
+            device = fault.parameters.get("device")
+            if device is not None and device not in names:
+                where = f"{self.path}: fault {number} ({fault.name}): device"
+                raise FaultFileError(f"{where}: there is no {device!r}; there are {', '.join(names)}")
+
 
 def load(path: Path) -> FaultPlan:
     """Read a script. Raises :class:`FaultFileError`."""
