@@ -86,6 +86,7 @@ class _Server(IPyServer):  # type: ignore[misc]  # the library has no types
         self._back.clear()
         if self._accepting is not None:
             self._accepting.cancel()
+            self._sock.shutdown(socket.SHUT_RDWR)  # nobody gets in while the others are put out
             await asyncio.wait((self._accepting,))
         self._sock.close()
 

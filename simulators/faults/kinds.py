@@ -91,7 +91,7 @@ KINDS: dict[str, Kind] = {
         Kind("exposure_alert", Occasion.EXPOSURE),
         Kind("blob_lost", Occasion.EXPOSURE),
         Kind("blob_truncated", Occasion.EXPOSURE, {"keep_fraction": Number(0.5, 0.0, 0.999)}),
-        Kind("blob_wrong_size", Occasion.EXPOSURE, {"declared_factor": Number(2.0, 0.001, 1000.0)}),
+        Kind("blob_wrong_size", Occasion.EXPOSURE, {"declared_factor": Number(0.5, 0.001, 1000.0)}),
         Kind("blob_not_fits", Occasion.EXPOSURE),
         Kind("blob_wrong_binning", Occasion.EXPOSURE, {"binning": Number(2, 2, 4)}),
         Kind("blob_wrong_frame", Occasion.EXPOSURE, {"keep_fraction": Number(0.5, 0.01, 0.99)}),
