@@ -36,8 +36,8 @@ class Shot:
     filter_name: str
     ra_deg: float
     dec_deg: float
-    flipped: bool = False
-    """Whether the mount looks from the other side of its pier, which turns the field by 180°."""
+    camera_angle_deg: float = 0.0
+    """Position angle of the camera's top: 180° when the mount looks from the other side of its pier."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +86,7 @@ class Camera:
         exposure_s = 0.0 if shot.kind == "BIAS" else shot.exposure_s
         middle_s = shot.started_elapsed_s + exposure_s / 2
         pose, fwhm_px = self.night.pose(middle_s), self.night.fwhm_px(middle_s)
-        if shot.flipped:
-            pose = Pose(pose.dx_px, pose.dy_px, pose.rotation_deg + 180.0)
+        pose = Pose(pose.dx_px, pose.dy_px, pose.rotation_deg + shot.camera_angle_deg)
         light, n_stars = self._light(shot, exposure_s, pose, fwhm_px)
         extra, n_cosmic = self.sensor.cosmic_rays(rng, exposure_s)
         trail = shot.kind == "LIGHT" and exposure_s > 1 and bool(rng.random() < TRAIL_PROBABILITY)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from simulators.camera import Shot, date_obs
 from simulators.coordinates import jnow_to_icrs
+from simulators.mount_model import Mounting
 from simulators.optics import Telescope
 from simulators.sensor import ADU
 
@@ -18,6 +19,8 @@ class Snooped:
     jnow_deg: tuple[float, float] | None = None
     filter_name: str | None = None
     pier_side: str | None = None
+    mounting: Mounting | None = None
+    """Where the telescope really looks, if the mount is one of ours."""
 
 
 def sexagesimal(value: float, sign: bool = False) -> str:

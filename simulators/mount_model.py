@@ -7,9 +7,12 @@ Times are Unix seconds of the simulated UTC, so that processes with clocks of th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
+
+from simulators.coordinates import sidereal_time_deg
 
 Floats = NDArray[np.float64]
 
@@ -65,6 +68,22 @@ class Look:
     hour_angle_deg: float
     dec_deg: float
     camera_angle_deg: float
+
+
+@dataclass(frozen=True, slots=True)
+class Mounting:
+    """All that decides where a telescope looks."""
+
+    aim: Aim
+    errors: MountErrors
+    latitude_deg: float
+    longitude_deg: float
+
+    def jnow_deg(self, utc: datetime) -> tuple[float, float, float]:
+        """Right ascension and declination of date, and the camera's position angle."""
+        seen = look(self.aim, self.errors, self.latitude_deg, utc.timestamp())
+        sidereal = sidereal_time_deg(self.longitude_deg, utc)
+        return (sidereal - seen.hour_angle_deg) % 360.0, seen.dec_deg, seen.camera_angle_deg
 
 
 def look(aim: Aim, errors: MountErrors, latitude_deg: float, time_s: float) -> Look:

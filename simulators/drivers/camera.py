@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -130,8 +131,7 @@ class CameraDriver(SimDriver):
     def _shot(self, exposure_s: float, began_s: float) -> tuple[Shot, Snooped]:
         has, snooped = self.has, self.neighbours.heard()
         started = self.clock.utc(began_s)
-        # A camera that hears of no mount looks at the pole.
-        ra_deg, dec_deg = jnow_to_icrs(*(snooped.jnow_deg or (0.0, 90.0)), started)
+        ra_deg, dec_deg, angle_deg = self._looks_at(snooped, started, exposure_s)
         ra_deg, dec_deg = true_place(self.faults, ra_deg, dec_deg)
         kind = next(name for name in has.frame_type if has.frame_type[name] == "On")
         self._number += 1
@@ -156,9 +156,19 @@ class CameraDriver(SimDriver):
             filter_name=snooped.filter_name or "L",
             ra_deg=ra_deg,
             dec_deg=dec_deg,
-            flipped=snooped.pier_side == "EAST",
+            camera_angle_deg=angle_deg,
         )
         return shot, snooped
+
+    def _looks_at(self, snooped: Snooped, started: datetime, exposure_s: float) -> tuple[float, float, float]:
+        """ICRS direction and position angle, at the exposure's middle if the mount tells the truth."""
+        if snooped.mounting is not None:
+            middle = started + timedelta(seconds=exposure_s / 2)
+            ra_deg, dec_deg, angle_deg = snooped.mounting.jnow_deg(middle)
+            return *jnow_to_icrs(ra_deg, dec_deg, started), angle_deg
+        # A camera that hears of no mount looks at the pole.
+        angle_deg = 180.0 if snooped.pier_side == "EAST" else 0.0
+        return *jnow_to_icrs(*(snooped.jnow_deg or (0.0, 90.0)), started), angle_deg
 
     def _make(self, shot: Shot, snooped: Snooped) -> tuple[bytes, Truth]:
         frame, truth = self.camera.expose(shot)

@@ -7,8 +7,15 @@ from typing import Any
 from indipydriver import IPyDriver
 
 from simulators.fitsfile import Snooped
+from simulators.mount_model import Aim, MountErrors, Mounting
 
-_OF_MOUNT = ("EQUATORIAL_EOD_COORD", "TELESCOPE_PIER_SIDE")
+_OF_MOUNT = (
+    "EQUATORIAL_EOD_COORD",
+    "TELESCOPE_PIER_SIDE",
+    "GEOGRAPHIC_COORD",
+    "MOUNT_AIM",
+    "MOUNT_ERRORS",
+)
 _OF_WHEEL = ("FILTER_SLOT", "FILTER_NAME")
 
 
@@ -53,6 +60,23 @@ class Neighbours:
             jnow_deg=jnow_deg,
             filter_name=None if slot is None else names.get(f"FILTER_SLOT_NAME_{round(number(slot))}"),
             pier_side=None if side is None else side.removeprefix("PIER_"),
+            mounting=self._mounting(mount),
+        )
+
+    def _mounting(self, mount: str) -> Mounting | None:
+        aim, errors, site = (
+            {key: self._driver.indi_number_to_float(text) for key, text in known.items()}
+            for name in ("MOUNT_AIM", "MOUNT_ERRORS", "GEOGRAPHIC_COORD")
+            for known in (self._heard.get((mount, name), {}),)
+        )
+        if not aim.get("AT_S") or not errors or not site:
+            return None
+        flags = {name.lower(): bool(aim.pop(name)) for name in ("TRACKING", "ALTAZ", "FLIPPED")}
+        return Mounting(
+            Aim(**{name.lower(): value for name, value in aim.items()}, **flags),
+            MountErrors(**{name.lower(): value for name, value in errors.items()}),
+            site["LAT"],
+            site["LONG"],
         )
 
     def _wanted(self) -> tuple[tuple[str, tuple[str, ...]], ...]:

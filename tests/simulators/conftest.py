@@ -30,12 +30,16 @@ class Simulated:
 
 
 @pytest.fixture
-def observatory(tmp_path: Path) -> Iterator[Simulated]:
-    """Started for the test, all devices connected, and ended by the end of its standard input."""
+def observatory(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Simulated]:
+    """Started for the test, all devices connected, and ended by the end of its standard input.
+
+    Parametrized indirectly, it takes options of ``python -m simulators``.
+    """
+    options: tuple[str, ...] = getattr(request, "param", ())
     truth = tmp_path / "truth.jsonl"
     command = [sys.executable, "-m", "simulators", "--port", "0", "--seed", "7", "--speed", "200"]
     with subprocess.Popen(
-        [*command, "--truth", str(truth), "--follow-stdin"],
+        [*command, "--truth", str(truth), "--follow-stdin", *options],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -48,7 +48,7 @@ def test_standard_properties_are_there_once_connected(observatory: Simulated) ->
     for device, names in expected.items():
         assert set(names.split()) <= {name for dev, name in defined if dev == device}
     interfaces = {d: int(values(defined[d, "DRIVER_INFO"])["DRIVER_INTERFACE"]) for d in expected}
-    assert interfaces == {CAMERA: 2, WHEEL: 16, MOUNT: 1}
+    assert interfaces == {CAMERA: 2, WHEEL: 16, MOUNT: 1 | 4}
     assert list(values(defined[WHEEL, "FILTER_NAME"]).values()) == ["L", "R", "G", "B", "Ha", "OIII", "SII"]
 
 
