@@ -11,6 +11,7 @@ from acquire.clock import Clock
 from acquire.devices import CoolerStatus, ExposureRequest, RawFrame
 from acquire.errors import DeviceError, DeviceLostError, ExposureFailedError
 from acquire.indi.device import IndiDevice
+from acquire.indi.frame_check import unlike_order
 from acquire.indi.mirror import Blob, Link, NotInTimeError
 from library.frames import FrameKind
 
@@ -114,6 +115,7 @@ class IndiCamera(IndiDevice):
                 await self.abort()
             raise ExposureFailedError(str(error)) from error
         self._refuse_cut_short(blob)
+        self._refuse_another(blob, request.binning)
         return RawFrame(
             fits=blob.data,
             gain=self._control("gain"),
@@ -198,6 +200,11 @@ class IndiCamera(IndiDevice):
                 f'{self._name}: the image is no whole FITS file ("{blob.format}", {len(blob.data)} bytes); '
                 "set the driver's transfer format to FITS"
             )
+
+    def _refuse_another(self, blob: Blob, binning: int) -> None:
+        width, height = (self.number("CCD_FRAME", side) for side in ("WIDTH", "HEIGHT"))
+        if wrong := unlike_order(blob.data, binning=binning, width_px=width, height_px=height):
+            raise ExposureFailedError(f"{self._name}: the image is not as ordered: {wrong}")
 
     # -- gain, offset, read mode ---------------------------------------------------------------
 

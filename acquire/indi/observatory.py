@@ -48,7 +48,7 @@ async def connect(host: str, port: int, plan: Plan, clock: Clock | None = None) 
     clock = clock or RealClock()
     async with WorkerLink(host, port, clock) as link:
         names = await _choose(link.mirror, plan, clock)
-        camera = IndiCamera(link, names[_CAMERA], clock)
+        camera = IndiCamera(link, names[_CAMERA], clock, plan.camera.readout_timeout_s)
         wheel = IndiWheel(link, names[_WHEEL]) if _WHEEL in names else None
         mount = IndiMount(link, names[_MOUNT], clock, plan.options.settle_s) if _MOUNT in names else None
 
