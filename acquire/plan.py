@@ -88,6 +88,8 @@ class Options(Checked):
     order: str = setting(one_of("interleave", "by_filter"), "interleave")
     retries: int = setting(whole(0, 100), 3)
     settle_s: float = setting(number(at_least=0, at_most=600), 2.0)
+    slew_timeout_s: float = setting(number(at_least=1), 600.0)
+    filter_timeout_s: float = setting(number(at_least=1), 90.0)
     disk_full_wait_s: float = setting(number(at_least=0, at_most=86_400), 60.0)
 
 

@@ -49,8 +49,13 @@ async def connect(host: str, port: int, plan: Plan, clock: Clock | None = None) 
     async with WorkerLink(host, port, clock) as link:
         names = await _choose(link.mirror, plan, clock)
         camera = IndiCamera(link, names[_CAMERA], clock, plan.camera.readout_timeout_s)
-        wheel = IndiWheel(link, names[_WHEEL]) if _WHEEL in names else None
-        mount = IndiMount(link, names[_MOUNT], clock, plan.options.settle_s) if _MOUNT in names else None
+        options = plan.options
+        wheel = IndiWheel(link, names[_WHEEL], options.filter_timeout_s) if _WHEEL in names else None
+        mount = (
+            IndiMount(link, names[_MOUNT], clock, options.settle_s, options.slew_timeout_s)
+            if _MOUNT in names
+            else None
+        )
 
         async def bring_up() -> None:
             """Connect the devices, and do what a server or driver forgets when it restarts."""

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from acquire.errors import DeviceError
 from acquire.indi.device import IndiDevice
+from acquire.indi.mirror import Link
 
 _SLOT = ("FILTER_SLOT", "FILTER_SLOT_VALUE")
-_TURN_S = 90.0
 
 
 class IndiWheel(IndiDevice):
     """Implements :class:`acquire.devices.FilterWheel`; names come from FILTER_NAME, or else are numbers."""
+
+    def __init__(self, link: Link, name: str, timeout_s: float = 90.0) -> None:
+        super().__init__(link, name)
+        self._timeout_s = timeout_s
 
     @property
     def filters(self) -> tuple[str, ...]:
@@ -39,4 +43,4 @@ class IndiWheel(IndiDevice):
         if self.need(prop).state == "Alert" or not in_place(since=-1):
             since = self._mirror.serial
             self._link.send(self._name, prop, {element: slot})
-            await self.wait_for(lambda: in_place(since), f'turning to "{filter_name}"', _TURN_S)
+            await self.wait_for(lambda: in_place(since), f'turning to "{filter_name}"', self._timeout_s)

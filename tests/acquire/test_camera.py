@@ -79,6 +79,23 @@ async def test_a_good_exposure(driver: Driver) -> None:
     assert driver.progress == [1.0, 0.5, 0.0]
 
 
+async def test_a_thermometer_that_cannot_be_read(driver: Driver) -> None:
+    driver.link.define(NAME, "CCD_TEMPERATURE", {"CCD_TEMPERATURE_VALUE": float("nan")})
+
+    def script() -> None:
+        driver.exposure("Busy", float("nan"))
+        driver.good()
+
+    driver.script = script
+    assert (await driver.expose()).sensor_temp_c is None
+    assert driver.progress == [1.0, 0.5, 0.0]
+    driver.link.driver = lambda name, _: driver.link.tell(name, "Busy")
+    with pytest.raises(DeviceError, match="reaching -10 ± 1 °C has not happened within 60 s"):
+        await driver.clock.run(
+            driver.camera.cool_to(-10, tolerance_c=1, timeout_s=60, on_progress=lambda _: None)
+        )
+
+
 async def test_settings_are_sent_once(driver: Driver) -> None:
     driver.link.define(NAME, "CCD_CONTROLS", {"Gain": 0, "Offset": 10, "Speed": 1})
     request = ExposureRequest(kind=FrameKind.FLAT_DARK, exposure_s=1, gain=120, offset=30, binning=2)
