@@ -14,6 +14,7 @@ from simulators.coordinates import sidereal_time_deg, terrestrial_time
 Floats = NDArray[np.float64]
 
 _AU_KM = 149_597_870.7
+_LIGHT_AU_PER_DAY = 173.1446
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,13 +52,18 @@ def horizontal(
 ) -> tuple[Floats, Floats]:
     """(altitude, azimuth from north through east) of ICRS directions, degrees, as without air.
 
-    Precession, nutation and aberration by the IAU's routines; polar motion and UT1 − UTC are left out (15″).
+    Precession, nutation and aberration by the IAU's routines, once for all directions; polar motion and
+    UT1 − UTC are left out (15″).
     """
-    ri, di, eo = erfa.atci13(
-        np.radians(ra_deg), np.radians(dec_deg), 0.0, 0.0, 0.0, 0.0, *terrestrial_time(utc)
-    )
-    hour_angle = np.radians(sidereal_time_deg(site.longitude_deg, utc)) - (ri - eo)
-    azimuth, altitude = erfa.hd2ae(hour_angle, di, np.radians(site.latitude_deg))
+    tt = terrestrial_time(utc)
+    ra, dec = np.radians(ra_deg), np.radians(dec_deg)
+    towards = np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])
+    _, barycentric = erfa.epv00(*tt)
+    velocity = np.asarray(barycentric["v"]) / _LIGHT_AU_PER_DAY
+    shape = (3,) + (1,) * (towards.ndim - 1)
+    x, y, z = np.tensordot(erfa.pnm06a(*tt), towards + velocity.reshape(shape), axes=1)
+    hour_angle = np.radians(sidereal_time_deg(site.longitude_deg, utc)) - np.arctan2(y, x)
+    azimuth, altitude = erfa.hd2ae(hour_angle, np.arctan2(z, np.hypot(x, y)), np.radians(site.latitude_deg))
     return np.asarray(np.degrees(altitude)), np.asarray(np.degrees(azimuth))
 
 

@@ -28,6 +28,7 @@ _TABLE = Path(__file__).with_name("showpieces.csv")
 _SAMPLE_ARCSEC = 1.0
 _LEAST_SAMPLES, _MOST_SAMPLES = 192, 768
 _STEP_DEG = 0.01
+_COARSE = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,22 +159,41 @@ def extended_light(
     10^(0.4·zero point) it is electrons a second. ``radius_deg`` must reach the sensor's corners. Each piece
     is laid down by the geometry's linear part at its centre, blurred by the seeing where that matters.
     """
-    light = np.zeros((height, width), dtype=np.float32)
-    drawn = False
+    fine = np.zeros((height, width), dtype=np.float32)
+    # What is coarser than some pixels anyway is drawn on fewer, together, and enlarged once.
+    coarse = np.zeros((-(-height // _COARSE), -(-width // _COARSE)), dtype=np.float32)
+    drawn_fine = drawn_coarse = False
     for piece in near(ra_deg, dec_deg, radius_deg):
         linear = _linear_part(piece, ra_deg, dec_deg, to_pixels)
-        flux = 10.0 ** (-0.4 * piece.mag)
-        planes: dict[float, Plane] = {}
-        for layer in layers(piece.name):
-            weight = np.float32(flux * layer.share * response(layer.spectrum, filter_name))
-            plane = layer.texture * weight
-            if layer.half_arcsec in planes:
-                planes[layer.half_arcsec] += plane
+        for half_arcsec, plane in _planes(piece, filter_name).items():
+            sample_px = _sample_px(linear, half_arcsec, len(plane))
+            if sample_px < 1.5 * _COARSE:
+                drawn_fine |= _lay_down(fine, plane, half_arcsec, linear, fwhm_px)
             else:
-                planes[layer.half_arcsec] = plane
-        for half_arcsec, plane in planes.items():
-            drawn |= _lay_down(light, plane, half_arcsec, linear, fwhm_px)
-    return light if drawn else None
+                smaller = linear / _COARSE
+                smaller[:, 2] = (linear[:, 2] + 0.5) / _COARSE - 0.5
+                drawn_coarse |= _lay_down(coarse, plane, half_arcsec, smaller, 0.0)
+    if drawn_coarse:
+        size = coarse.shape[1] * _COARSE, coarse.shape[0] * _COARSE
+        coarse *= np.float32(_COARSE**-2)
+        fine += cv2.resize(coarse, size, interpolation=cv2.INTER_LINEAR)[:height, :width]
+    return fine if drawn_fine or drawn_coarse else None
+
+
+def _planes(piece: Showpiece, filter_name: str) -> dict[float, Plane]:
+    """A piece's light through a filter, by the half width of the grid that it lies on."""
+    flux = 10.0 ** (-0.4 * piece.mag)
+    planes: dict[float, Plane] = {}
+    for layer in layers(piece.name):
+        plane = layer.texture * np.float32(flux * layer.share * response(layer.spectrum, filter_name))
+        half = layer.half_arcsec
+        planes[half] = planes[half] + plane if half in planes else plane
+    return planes
+
+
+def _sample_px(linear: Floats, half_arcsec: float, samples: int) -> float:
+    """Pixels to a texture's sample."""
+    return float(np.sqrt(abs(np.linalg.det(linear[:, :2]))) * 2.0 * half_arcsec / (samples - 1))
 
 
 def _linear_part(piece: Showpiece, ra_deg: float, dec_deg: float, to_pixels: ToPixels) -> Floats:
@@ -204,7 +224,7 @@ def _lay_down(
     if np.any(high <= low):
         return False
     # A texture finer than the pixels is averaged first, so that no light slips between samples.
-    sample_px = np.sqrt(abs(np.linalg.det(linear[:, :2]))) * 2.0 * half_arcsec / (len(plane) - 1)
+    sample_px = _sample_px(linear, half_arcsec, len(plane))
     if sample_px < 0.7:
         old, count = len(plane), max(round(len(plane) * sample_px), 3)
         averaged = cv2.resize(plane, (count, count), interpolation=cv2.INTER_AREA)
