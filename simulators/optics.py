@@ -171,7 +171,7 @@ TELESCOPES = {
             travel_steps=16_000,
             best_steps=7983.0,
             best_at_c=20.0,
-            um_per_step=2.41,
+            um_per_step=2.475,
             drift_steps_per_c=-9.0,
             asymmetry=0.052,
         ),
