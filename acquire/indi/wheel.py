@@ -34,13 +34,27 @@ class IndiWheel(IndiDevice):
         prop, element = _SLOT
         slot = float(1 + self.filters.index(filter_name))
 
-        def in_place(since: int) -> bool:
-            found = self.need(prop)
-            if found.serial > since:
-                self.refuse_alert(found, f'turning to "{filter_name}"')
-            return found.serial > since and found.state != "Busy" and found.elements[element].value == slot
+        now = self.need(prop)
+        if now.state in {"Ok", "Idle"} and now.elements[element].value == slot:
+            return
+        since = self._mirror.serial
+        turning = False
+        self._link.send(self._name, prop, {element: slot})
 
-        if self.need(prop).state == "Alert" or not in_place(since=-1):
-            since = self._mirror.serial
-            self._link.send(self._name, prop, {element: slot})
-            await self.wait_for(lambda: in_place(since), f'turning to "{filter_name}"', self._timeout_s)
+        def arrived() -> bool:
+            nonlocal turning
+            found = self.need(prop)
+            if found.serial <= since:
+                return False
+            self.refuse_alert(found, f'turning to "{filter_name}"')
+            if found.state == "Busy":
+                turning = True
+                return False
+            stands = found.elements[element].value
+            if turning and stands != slot:
+                raise DeviceError(
+                    f'{self._name} turned to slot {stands:g} and not to "{filter_name}" ({slot:g})'
+                )
+            return bool(stands == slot)
+
+        await self.wait_for(arrived, f'turning to "{filter_name}"', self._timeout_s)
