@@ -25,24 +25,30 @@ from simulators.drivers.base import (
     turn_on,
 )
 from simulators.drivers.camera_properties import CameraProperties
+from simulators.drivers.cooling import CoolingControl
 from simulators.drivers.snoop import Neighbours
 from simulators.faults.physics import true_place
 from simulators.fitsfile import Snooped, ascii_text, fits_bytes
-from simulators.sensor import Readout
+from simulators.sensor import Readout, SensorProfile
 
 log = logging.getLogger(__name__)
 
 CCD_INTERFACE = 2
 _TICK_REAL_S = 0.25
-_AT_SET_POINT_C = 0.3
 
 
 class CameraDriver(SimDriver):
     """Makes a frame in a thread while the exposure counts down, so that it leaves when the time is up."""
 
-    def __init__(self, clock: SimClock, seed: int, truth: Path | None = None) -> None:
-        self.camera = Camera(seed)
-        self.cooler = Cooler()
+    def __init__(
+        self,
+        clock: SimClock,
+        seed: int,
+        truth: Path | None = None,
+        profile: SensorProfile | None = None,
+    ) -> None:
+        self.camera = Camera(seed, profile=profile)
+        self.cooler = Cooler.of(self.camera.profile.cooling)
         self.has = CameraProperties(self.camera.profile, self.cooler.ambient_c)
         super().__init__(CAMERA, "indi_firstlight_ccd", CCD_INTERFACE, clock, self.has.all())
         self.neighbours = Neighbours(self, self.has.active_devices)
@@ -53,10 +59,9 @@ class CameraDriver(SimDriver):
         self.handlers |= {
             "CCD_EXPOSURE": self._expose,
             "CCD_ABORT_EXPOSURE": self._abort,
-            "CCD_TEMPERATURE": self._cool,
-            "CCD_COOLER": self._switch_cooler,
             "CCD_GAIN": accept_numbers,
             "CCD_OFFSET": accept_numbers,
+            "READ_MODE": accept_switch,
             "CCD_FRAME": self._set_frame,
             "CCD_FRAME_RESET": self._reset_frame,
             "CCD_BINNING": accept_numbers,
@@ -67,6 +72,8 @@ class CameraDriver(SimDriver):
             "FITS_HEADER": accept_texts,
             "ACTIVE_DEVICES": self._set_neighbours,
         }
+        self.cooling = CoolingControl(lambda: self.cooler, self.has, clock)
+        self.handlers |= self.cooling.handlers
 
     def _only(self, allowed: str, reason: str) -> Any:
         async def handler(event: Any) -> None:
@@ -144,8 +151,9 @@ class CameraDriver(SimDriver):
             started_elapsed_s=began_s,
             temperature_c=self.cooler.advance(began_s),
             readout=Readout(
-                gain=has.gain.getfloatvalue("GAIN"),
-                offset=has.offset.getfloatvalue("OFFSET"),
+                gain=has.gain.getfloatvalue("GAIN") if has.gain else 0.0,
+                offset=has.offset.getfloatvalue("OFFSET") if has.offset else 0.0,
+                mode=has.read_mode_number(),
                 x=window["X"],
                 y=window["Y"],
                 width=window["WIDTH"],
@@ -182,6 +190,7 @@ class CameraDriver(SimDriver):
             pixel_um=self.camera.profile.pixel_um,
             telescope=self.camera.telescope,
             snooped=snooped,
+            bayer=self.camera.profile.bayer,
         )
         return content, truth
 
@@ -197,38 +206,6 @@ class CameraDriver(SimDriver):
         """Stop exposing; says whether there was something to stop."""
         exposing, self._exposing = self._exposing, None
         return exposing is not None and exposing.cancel()
-
-    # Cooling
-
-    async def _cool(self, event: Any) -> None:
-        self.cooler.advance(self.clock.elapsed_s())
-        self.cooler.set(requested_numbers(event)["CCD_TEMPERATURE_VALUE"])
-        turn_on(self.has.cooler, "COOLER_ON")
-        await self.has.cooler.send_setVector(state="Ok")
-        await self._tell_temperature()
-
-    async def _switch_cooler(self, event: Any) -> None:
-        self.cooler.advance(self.clock.elapsed_s())
-        if requested_switch(event) == "COOLER_OFF":
-            self.cooler.set(None)
-        elif self.cooler.set_point_c is None:
-            self.cooler.set(self.cooler.temperature_c)
-        await accept_switch(event)
-        await self._tell_temperature()
-
-    async def _tell_temperature(self) -> None:
-        """Say what the sensor's thermometer shows, if that is news."""
-        shown_c = round(self.cooler.advance(self.clock.elapsed_s()), 1) + 0.0
-        goal_c = self.cooler.set_point_c
-        state = "Idle" if goal_c is None else "Ok" if abs(shown_c - goal_c) <= _AT_SET_POINT_C else "Busy"
-        text = number_text(shown_c)
-        if (text, state) != (self.has.temperature["CCD_TEMPERATURE_VALUE"], self.has.temperature.state):
-            self.has.temperature["CCD_TEMPERATURE_VALUE"] = text
-            await self.has.temperature.send_setVector(state=state)
-        power = number_text(round(self.cooler.power * 100))
-        if power != self.has.cooler_power["CCD_COOLER_VALUE"]:
-            self.has.cooler_power["CCD_COOLER_VALUE"] = power
-            await self.has.cooler_power.send_setVector(state="Ok" if goal_c is not None else "Idle")
 
     # Settings
 
@@ -269,6 +246,6 @@ class CameraDriver(SimDriver):
         """Tell the temperature as it changes."""
         while not self.stop:
             if self.connected:
-                await self._tell_temperature()
+                await self.cooling.tell()
             await self.pause(_TICK_REAL_S)
         self._cancel_exposure()
