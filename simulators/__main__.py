@@ -8,6 +8,7 @@ import math
 import sys
 from pathlib import Path
 
+from simulators.equipment import EquipmentError, equipment
 from simulators.faults import FaultFileError, load
 from simulators.server import HOST, device_names, run
 
@@ -22,6 +23,9 @@ def main() -> int:
     parser.add_argument(
         "--faults", type=Path, metavar="FILE.toml", help="what shall go wrong (docs/simulator/faults.md)"
     )
+    parser.add_argument("--camera", metavar="NAME", help="a camera's profile, such as ASI2600MC")
+    parser.add_argument("--replay", type=Path, metavar="DIR", help="play the FITS files of a folder")
+    parser.add_argument("--altaz", action="store_true", help="an alt-azimuth mount: the field turns")
     parser.add_argument("--follow-stdin", action="store_true", help="end when standard input ends")
     args = parser.parse_args()
     if not 0 < args.speed < math.inf or args.seed < 0:
@@ -29,7 +33,8 @@ def main() -> int:
 
     try:
         faults = load(args.faults) if args.faults else None
-    except FaultFileError as error:
+        devices = equipment(camera=args.camera, replay=args.replay, altaz=args.altaz)
+    except (FaultFileError, EquipmentError) as error:
         parser.error(str(error))
 
     def announce(port: int) -> None:
@@ -38,7 +43,14 @@ def main() -> int:
         sys.stdout.flush()
 
     return run(
-        args.port, args.seed, args.speed, args.truth, announce, follow_stdin=args.follow_stdin, faults=faults
+        args.port,
+        args.seed,
+        args.speed,
+        args.truth,
+        announce,
+        follow_stdin=args.follow_stdin,
+        faults=faults,
+        equipment=devices,
     )
 
 

@@ -8,13 +8,14 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulators.catalogue import FAINT_LIMIT_MAG, stars_in_cone
 from simulators.coordinates import tangent_plane
+from simulators.cover import FULL_PANEL_E_S, Cover
 from simulators.flat import FlatField
 from simulators.focus import FocusState
 from simulators.mosaic import passbands, tiled
@@ -23,6 +24,9 @@ from simulators.optics import Passband, Telescope
 from simulators.render import Light, PointSources, StarShape, Surface, render
 from simulators.sensor import ADU, Readout, Sensor, SensorProfile
 from simulators.sky import satellite_trail, to_pixels
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 TRAIL_PROBABILITY = 0.08
 
@@ -52,6 +56,14 @@ class Shot:
     focus: FocusState | None = None
     """``None``: always in focus."""
 
+    cover: Cover | None = None
+    """``None``: no panel; then FLAT is lit evenly to suit the filter."""
+
+    @property
+    def sees_sky(self) -> bool:
+        """Whether the sky's light comes in, were the shutter open."""
+        return self.kind == "LIGHT" if self.cover is None else not self.cover.closed
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Truth:
@@ -78,6 +90,7 @@ class Truth:
     distortion_per_mm2: float
     tilt_um_per_mm: tuple[float, float]
     rotator_deg: float
+    cover: Cover | None
     stars: int
     cosmic_rays: int
     satellite_trail: bool
@@ -112,7 +125,7 @@ class Camera:
         pose = Pose(pose.dx_px, pose.dy_px, pose.rotation_deg + shot.camera_angle_deg)
         light, n_stars = self._light(shot, exposure_s, pose, fwhm_px)
         hits, n_cosmic = self.sensor.cosmic_rays(rng, exposure_s)
-        trail = light is not None and shot.kind == "LIGHT" and exposure_s > 1
+        trail = light is not None and shot.sees_sky and exposure_s > 1
         trail = trail and bool(rng.random() < TRAIL_PROBABILITY)
         if light is not None and trail:
             light = light + satellite_trail(rng, self.profile.width, self.profile.height).astype(np.float32)
@@ -135,6 +148,7 @@ class Camera:
             distortion_per_mm2=self.telescope.distortion_per_mm2,
             tilt_um_per_mm=self.telescope.tilt_um_per_mm,
             rotator_deg=shot.rotator_deg,
+            cover=shot.cover,
             stars=n_stars,
             cosmic_rays=n_cosmic,
             satellite_trail=trail,
@@ -149,16 +163,15 @@ class Camera:
 
         The last one is kept, read-only: frames of the same field in the same seeing differ by noise alone.
         """
-        if shot.kind not in ("LIGHT", "FLAT"):
+        dark = shot.cover is not None and shot.cover.closed and shot.cover.light == 0
+        if shot.kind not in ("LIGHT", "FLAT") or dark:
             return None, 0
-        where = (shot.ra_deg, shot.dec_deg, pose, fwhm_px) if shot.kind == "LIGHT" else None
-        key = (shot.kind, exposure_s, shot.filter_name, shot.rotator_deg, shot.focus, where)
+        where = (shot.ra_deg, shot.dec_deg, pose, fwhm_px) if shot.sees_sky else None
+        key = (exposure_s, shot.filter_name, shot.rotator_deg, shot.focus, shot.cover, where)
         if self._last is None or self._last[0] != key:
             self._last = None  # a large sensor's memory holds one
             light, n_stars = (
-                self._panel(shot, exposure_s)
-                if shot.kind == "FLAT"
-                else self._sky(shot, exposure_s, pose, fwhm_px)
+                self._sky(shot, exposure_s, pose, fwhm_px) if shot.sees_sky else self._panel(shot, exposure_s)
             )
             light.setflags(write=False)
             self._last = (key, light, n_stars)
@@ -166,7 +179,11 @@ class Camera:
 
     def _panel(self, shot: Shot, exposure_s: float) -> tuple[Light, int]:
         p = self.profile
-        level_e = exposure_s * self._per_pixel(shot.filter_name, lambda band: band.panel_e_s)
+        if shot.cover is None:
+            level_e = exposure_s * self._per_pixel(shot.filter_name, lambda band: band.panel_e_s)
+        else:
+            light_e = exposure_s * shot.cover.light * FULL_PANEL_E_S
+            level_e = light_e * self._per_pixel(shot.filter_name, lambda band: band.share)
         nothing = PointSources(*np.zeros((4, 0)))
         even = partial(tiled, level_e, width=p.width)
         return render(p.width, p.height, nothing, StarShape(fwhm_px=1.0), [even], self._flat(shot)), 0
@@ -236,7 +253,7 @@ def date_obs(utc: datetime) -> str:
     return utc.replace(tzinfo=None).isoformat(timespec="milliseconds")
 
 
-def append_truth(path: Path, truth: Truth) -> None:
+def append_truth(path: Path, truth: DataclassInstance) -> None:
     """Add one line to the sidecar."""
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(asdict(truth)) + "\n")

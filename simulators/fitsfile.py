@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from simulators.camera import Shot, date_obs
 from simulators.coordinates import jnow_to_icrs
+from simulators.cover import Cover
+from simulators.focus import FocusState
 from simulators.mount_model import Mounting
 from simulators.optics import Telescope
 from simulators.sensor import ADU
@@ -21,6 +23,9 @@ class Snooped:
     pier_side: str | None = None
     mounting: Mounting | None = None
     """Where the telescope really looks, if the mount is one of ours."""
+
+    focus: FocusState | None = None
+    cover: Cover | None = None
 
 
 def sexagesimal(value: float, sign: bool = False) -> str:

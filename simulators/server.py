@@ -16,9 +16,7 @@ from pathlib import Path
 from indipyserver import IPyServer
 
 from simulators.clock import SimClock
-from simulators.drivers.camera import CameraDriver
-from simulators.drivers.mount import MountDriver
-from simulators.drivers.wheel import WheelDriver
+from simulators.equipment import Equipment
 from simulators.faults import NO_FAULTS, FaultFileError, FaultPlan, Injector, load
 from simulators.faults.mischief import Mischief
 from simulators.faults.network import FaultyWriting
@@ -112,6 +110,7 @@ def run(
     *,
     follow_stdin: bool = False,
     faults: FaultPlan | None = None,
+    equipment: Equipment | None = None,
 ) -> int:
     """Serve until Ctrl-C, SIGTERM or (``follow_stdin``) the end of standard input; the exit status.
 
@@ -142,14 +141,16 @@ def run(
     handler.setFormatter(_OneLine())
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
     with sock:
-        return asyncio.run(_serve(sock, seed, speed, truth, announce, follow_stdin, faults))
+        return asyncio.run(
+            _serve(sock, seed, speed, truth, announce, follow_stdin, faults, equipment or Equipment())
+        )
 
 
 def device_names() -> list[str]:
     """The devices that the server has."""
-    from simulators.drivers import CAMERA, MOUNT, WHEEL
+    from simulators.drivers import CAMERA, FOCUSER, MOUNT, PANEL, WHEEL
 
-    return [CAMERA, WHEEL, MOUNT]
+    return [CAMERA, WHEEL, MOUNT, FOCUSER, PANEL]
 
 
 def _listen(port: int) -> socket.socket:
@@ -173,9 +174,10 @@ async def _serve(
     announce: Callable[[int], None] | None,
     follow_stdin: bool,
     faults: FaultPlan | None,
+    equipment: Equipment,
 ) -> int:
     clock = SimClock(speed)
-    drivers = (CameraDriver(clock, seed, truth), WheelDriver(clock), MountDriver(clock))
+    drivers = equipment.drivers(clock, seed, truth)
 
     def on_ready() -> None:
         if announce is not None:

@@ -6,9 +6,9 @@ import asyncio
 import logging
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from simulators.camera import Camera, Shot, Truth, append_truth
+from simulators.camera import Camera, Shot, append_truth
 from simulators.clock import SimClock
 from simulators.cooler import Cooler
 from simulators.coordinates import jnow_to_icrs
@@ -30,6 +30,9 @@ from simulators.drivers.snoop import Neighbours
 from simulators.faults.physics import true_place
 from simulators.fitsfile import Snooped, ascii_text, fits_bytes
 from simulators.sensor import Readout, SensorProfile
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +58,7 @@ class CameraDriver(SimDriver):
         self._truth = truth
         self._number = 0
         self._exposing: asyncio.Task[None] | None = None
-        self._rendering: asyncio.Task[tuple[bytes, Truth]] | None = None
+        self._rendering: asyncio.Task[tuple[bytes, DataclassInstance]] | None = None
         self.handlers |= {
             "CCD_EXPOSURE": self._expose,
             "CCD_ABORT_EXPOSURE": self._abort,
@@ -94,12 +97,17 @@ class CameraDriver(SimDriver):
         began_s = self.clock.elapsed_s()
         self.faults.exposure_began(exposure_s)
         fate = self.faults.due("exposure_never_ends", "exposure_alert")
-        counts_s = exposure_s / 2 if fate else exposure_s
         shot, snooped = self._shot(exposure_s, began_s)
+        try:
+            takes_s = self._takes_s(exposure_s, shot.kind)
+        except RefusedError as refusal:
+            await self.has.exposure.send_setVector(state="Alert", message=str(refusal))
+            return
+        counts_s = takes_s / 2 if fate else takes_s
         self._rendering = rendering = asyncio.create_task(asyncio.to_thread(self._make, shot, snooped))
         try:
             while (gone_s := self.clock.elapsed_s() - began_s) < counts_s:
-                self.has.exposure["CCD_EXPOSURE_VALUE"] = number_text(exposure_s - gone_s)
+                self.has.exposure["CCD_EXPOSURE_VALUE"] = number_text(takes_s - gone_s)
                 await self.has.exposure.send_setVector(state="Busy")
                 await self.clock.sleep(min(counts_s - gone_s, _TICK_REAL_S * self.clock.speed))
             if fate is not None:
@@ -119,6 +127,10 @@ class CameraDriver(SimDriver):
         self.has.exposure["CCD_EXPOSURE_VALUE"] = "0"
         await self.has.exposure.send_setVector(state="Ok")
 
+    def _takes_s(self, exposure_s: float, _kind: str) -> float:
+        """How long an exposure takes; may raise :class:`RefusedError`."""
+        return exposure_s
+
     async def _send_frame(self, frame: bytes) -> None:
         self.has.blob.set_blobsize("CCD1", len(frame))
         self.has.blob["CCD1"] = frame
@@ -129,7 +141,9 @@ class CameraDriver(SimDriver):
             await asyncio.Event().wait()  # until it is aborted
         raise RefusedError("the sensor does not answer")
 
-    async def _send_aborted(self, rendering: asyncio.Task[tuple[bytes, Truth]], delay_real_s: float) -> None:
+    async def _send_aborted(
+        self, rendering: asyncio.Task[tuple[bytes, DataclassInstance]], delay_real_s: float
+    ) -> None:
         """A driver that cannot call its frame back."""
         frame, _ = await rendering
         await self.pause(delay_real_s)
@@ -165,6 +179,8 @@ class CameraDriver(SimDriver):
             ra_deg=ra_deg,
             dec_deg=dec_deg,
             camera_angle_deg=angle_deg,
+            focus=snooped.focus,
+            cover=snooped.cover,
         )
         return shot, snooped
 
@@ -178,7 +194,7 @@ class CameraDriver(SimDriver):
         angle_deg = 180.0 if snooped.pier_side == "EAST" else 0.0
         return *jnow_to_icrs(*(snooped.jnow_deg or (0.0, 90.0)), started), angle_deg
 
-    def _make(self, shot: Shot, snooped: Snooped) -> tuple[bytes, Truth]:
+    def _make(self, shot: Shot, snooped: Snooped) -> tuple[bytes, DataclassInstance]:
         frame, truth = self.camera.expose(shot)
         content = fits_bytes(
             frame,

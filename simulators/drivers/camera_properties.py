@@ -6,7 +6,7 @@ from typing import Any
 
 from indipydriver import BLOBMember, BLOBVector
 
-from simulators.drivers import MOUNT, WHEEL
+from simulators.drivers import FOCUSER, MOUNT, PANEL, WHEEL
 from simulators.drivers.base import IMAGE, INFO, MAIN, OPTIONS, Number, numbers, switches, texts
 from simulators.sensor import SensorProfile
 
@@ -148,7 +148,12 @@ class CameraProperties:
             "ACTIVE_DEVICES",
             "Snoop devices",
             OPTIONS,
-            {"ACTIVE_TELESCOPE": ("Telescope", MOUNT), "ACTIVE_FILTER": ("Filter", WHEEL)},
+            {
+                "ACTIVE_TELESCOPE": ("Telescope", MOUNT),
+                "ACTIVE_FILTER": ("Filter", WHEEL),
+                "ACTIVE_FOCUSER": ("Focuser", FOCUSER),
+                "ACTIVE_FLAT": ("Flat panel", PANEL),
+            },
         )
         self.upload_mode = switches(
             "UPLOAD_MODE",
