@@ -109,9 +109,10 @@ class SkyAbove:
         if self.atmosphere is None:
             return None
         nodes = sensor_nodes(look.ra_deg, look.dec_deg, look.to_pixels, look.width, look.height)
-        times = look.utc, look.elapsed_s, look.exposure_s
         return over_sensor(
-            self.atmosphere.brightness(*nodes, look.filter_name, *times), look.width, look.height
+            self.atmosphere.brightness(*nodes, look.filter_name, look.utc, look.elapsed_s, look.exposure_s),
+            look.width,
+            look.height,
         )
 
     def trails(
@@ -135,9 +136,10 @@ class SkyAbove:
         if self.atmosphere is None:
             return None
         nodes = sensor_nodes(look.ra_deg, look.dec_deg, look.to_pixels, look.width, look.height)
-        times = look.utc, look.elapsed_s, look.exposure_s
         return over_sensor(
-            self.atmosphere.transmission(*nodes, look.filter_name, *times), look.width, look.height
+            self.atmosphere.transmission(*nodes, look.filter_name, look.utc, look.elapsed_s, look.exposure_s),
+            look.width,
+            look.height,
         )
 
 
