@@ -182,6 +182,7 @@ async def _serve(
     def on_ready() -> None:
         if announce is not None:
             announce(sock.getsockname()[1])
+        server.faults.start()
 
     server = _Server(*drivers, sock=sock, on_ready=on_ready)
     stop = asyncio.Event()
@@ -194,7 +195,6 @@ async def _serve(
     if faults is not None:
         server.faults = injector = Injector(faults, clock, truth)
         Mischief(injector, drivers, server, clock)
-        injector.start()
         loop.add_signal_handler(signal.SIGHUP, lambda: loop.create_task(_rearm(server, faults)))
     serving = asyncio.create_task(server.asyncrun())
     stopping = asyncio.create_task(stop.wait())
