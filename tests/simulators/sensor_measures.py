@@ -65,9 +65,14 @@ def prnu(flat_a: Frame, flat_b: Frame, bias_adu: float | Floats) -> float:
     return float(np.sqrt(max(common, 0.0) * 25 / 24))
 
 
-def dark_median_e_s(dark: Frame, master_bias: Floats, exposure_s: float, e_per_adu: float) -> float:
-    """Median dark current. The bias is a mean of frames, so that whole numbers do not step the median."""
-    return float(np.median(dark - master_bias) * e_per_adu / exposure_s)
+def median_adu(values: Floats) -> float:
+    """The median of numbers that were rounded to whole ones: each stands for anything within a half of it."""
+    return float(np.median(values + np.random.default_rng(0).uniform(-0.5, 0.5, values.shape)))
+
+
+def dark_median_e_s(dark: Frame, master_bias: float | Floats, exposure_s: float, e_per_adu: float) -> float:
+    """Median dark current."""
+    return median_adu(dark - np.asarray(master_bias)) * e_per_adu / exposure_s
 
 
 def dark_tail_e_s(dark: Frame, master_bias: Floats, exposure_s: float, e_per_adu: float) -> Floats:
