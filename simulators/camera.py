@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.catalogue import FAINT_LIMIT_MAG, stars_in_cone
 from simulators.coordinates import tangent_plane
 from simulators.cover import FULL_PANEL_E_S, Cover
 from simulators.flat import FlatField
 from simulators.focus import FocusState
+from simulators.heavens.atmosphere import Conditions, Overhead
+from simulators.heavens.passers import draw_trail
+from simulators.heavens.view import Look, SkyAbove
 from simulators.mosaic import passbands, tiled
 from simulators.night import Night, Pose
-from simulators.optics import Passband, Telescope
+from simulators.optics import CLEAR, PASSBANDS, Passband, Telescope
 from simulators.render import Light, PointSources, StarShape, Surface, render
 from simulators.sensor import ADU, Readout, Sensor, SensorProfile
 from simulators.sky import satellite_trail, to_pixels
@@ -94,16 +96,25 @@ class Truth:
     stars: int
     cosmic_rays: int
     satellite_trail: bool
+    overhead: Overhead | None
+    """Where field, sun and moon stood; ``None`` under a sky without conditions."""
 
 
 class Camera:
-    """A telescope with a sensor under one seeded night."""
+    """A telescope with a sensor under one seeded night; without ``conditions`` always clear and dark."""
 
-    def __init__(self, seed: int, telescope: Telescope | None = None, profile: SensorProfile | None = None):
+    def __init__(
+        self,
+        seed: int,
+        telescope: Telescope | None = None,
+        profile: SensorProfile | None = None,
+        conditions: Conditions | None = None,
+    ) -> None:
         self.telescope = telescope or Telescope()
         self.profile = profile or SensorProfile()
         self.sensor = Sensor(self.profile, seed)
         self.night = Night(seed)
+        self.above = SkyAbove(seed, conditions)
         self._seed = seed
         self._last: tuple[Any, NDArray[np.float32], int] | None = None
 
@@ -125,10 +136,9 @@ class Camera:
         pose = Pose(pose.dx_px, pose.dy_px, pose.rotation_deg + shot.camera_angle_deg)
         light, n_stars = self._light(shot, exposure_s, pose, fwhm_px)
         hits, n_cosmic = self.sensor.cosmic_rays(rng, exposure_s)
-        trail = light is not None and shot.sees_sky and exposure_s > 1
-        trail = trail and bool(rng.random() < TRAIL_PROBABILITY)
-        if light is not None and trail:
-            light = light + satellite_trail(rng, self.profile.width, self.profile.height).astype(np.float32)
+        trail = False
+        if light is not None and shot.sees_sky and exposure_s > 1:
+            light, trail = self._crossed(shot, light, pose, fwhm_px, rng)
         frame = self.sensor.read(rng, light, exposure_s, shot.temperature_c, shot.readout, hits)
         return frame, Truth(
             number=shot.number,
@@ -152,6 +162,9 @@ class Camera:
             stars=n_stars,
             cosmic_rays=n_cosmic,
             satellite_trail=trail,
+            overhead=None
+            if self.above.atmosphere is None
+            else self.above.atmosphere.overhead(shot.ra_deg, shot.dec_deg, shot.started),
         )
 
     def _defocus_um(self, shot: Shot) -> float:
@@ -167,7 +180,8 @@ class Camera:
         if shot.kind not in ("LIGHT", "FLAT") or dark:
             return None, 0
         where = (shot.ra_deg, shot.dec_deg, pose, fwhm_px) if shot.sees_sky else None
-        key = (exposure_s, shot.filter_name, shot.rotator_deg, shot.focus, shot.cover, where)
+        when = None if self.above.atmosphere is None else shot.started
+        key = (when, exposure_s, shot.filter_name, shot.rotator_deg, shot.focus, shot.cover, where)
         if self._last is None or self._last[0] != key:
             self._last = None  # a large sensor's memory holds one
             light, n_stars = (
@@ -190,38 +204,90 @@ class Camera:
 
     def _sky(self, shot: Shot, exposure_s: float, pose: Pose, fwhm_px: float) -> tuple[Light, int]:
         p, telescope = self.profile, self.telescope
-        radius_deg = np.hypot(p.width, p.height) / 2 * self.scale_arcsec_px / 3600 + 0.05
-        stars = stars_in_cone(
-            shot.ra_deg,
-            shot.dec_deg,
-            float(radius_deg),
-            seed=self._seed,
-            limit_mag=FAINT_LIMIT_MAG,
-        )
-        light_e = exposure_s * 10 ** (0.4 * (telescope.zero_point_mag - stars.g_mag))
+        look = self._look(shot, pose)
+        stars = self.above.stars(look)
+        mag0_e = exposure_s * 10 ** (0.4 * telescope.zero_point_mag)
         share = self._per_pixel(shot.filter_name, lambda band: band.share)
         colour = self._per_pixel(shot.filter_name, lambda band: band.colour_term)
-        flux_e = np.multiply.outer(light_e, share)
+        arriving, lifted = self.above.seen(look, stars)
+        flux_e = np.multiply.outer(mag0_e * 10 ** (-0.4 * stars.g_mag) * arriving, share)
         flux_e *= 10 ** (-0.4 * np.multiply.outer(stars.colour - 0.8, colour))
         xi, eta = tangent_plane(stars.ra_deg, stars.dec_deg, shot.ra_deg, shot.dec_deg)
-        x, y = to_pixels(xi, eta, pose, self.scale_arcsec_px, p.width, p.height)
+        if lifted is not None:
+            xi, eta = xi + lifted[0], eta + lifted[1]
+        x, y = look.to_pixels(xi, eta)
         middle_x, middle_y = (p.width - 1) / 2, (p.height - 1) / 2
-        u, v = telescope.distort(x - middle_x, y - middle_y, p.pixel_um)
-        blur_px = telescope.blur_px(u, v, p.pixel_um, shot.focus, shot.filter_name)
-        x, y = u + middle_x, v + middle_y
-        level_e = exposure_s * self._per_pixel(
-            shot.filter_name, lambda band: telescope.sky_e_s_px(band, p.pixel_um)
-        )
+        blur_px = telescope.blur_px(x - middle_x, y - middle_y, p.pixel_um, shot.focus, shot.filter_name)
         light = render(
             p.width,
             p.height,
             PointSources(x, y, flux_e, blur_px),
             StarShape(fwhm_px=fwhm_px, obstruction=telescope.obstruction),
-            [sky_glow(level_e, p.width, p.height)],
+            self._surfaces(look, exposure_s, fwhm_px),
             self._flat(shot),
         )
         inside = (x > -0.5) & (x < p.width - 0.5) & (y > -0.5) & (y < p.height - 0.5)
         return light, int(inside.sum())
+
+    def _look(self, shot: Shot, pose: Pose) -> Look:
+        p = self.profile
+        middle_x, middle_y = (p.width - 1) / 2, (p.height - 1) / 2
+
+        def geometry(
+            xi: NDArray[np.float64], eta: NDArray[np.float64]
+        ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+            x, y = to_pixels(xi, eta, pose, self.scale_arcsec_px, p.width, p.height)
+            u, v = self.telescope.distort(x - middle_x, y - middle_y, p.pixel_um)
+            return u + middle_x, v + middle_y
+
+        return Look(
+            ra_deg=shot.ra_deg,
+            dec_deg=shot.dec_deg,
+            radius_deg=float(np.hypot(p.width, p.height)) / 2 * self.scale_arcsec_px / 3600 + 0.05,
+            to_pixels=geometry,
+            width=p.width,
+            height=p.height,
+            filter_name=shot.filter_name,
+            bayer=p.bayer,
+            utc=shot.started,
+            elapsed_s=shot.started_elapsed_s,
+            exposure_s=shot.exposure_s,
+        )
+
+    def _surfaces(self, look: Look, exposure_s: float, fwhm_px: float) -> list[Surface]:
+        """The background, and the showpieces in the field."""
+        p, telescope = self.profile, self.telescope
+        mag0_e = exposure_s * 10 ** (0.4 * telescope.zero_point_mag)
+        background, extended = self.above.background(look), self.above.extended(look, fwhm_px)
+        if background is None:
+            level_e = exposure_s * self._per_pixel(
+                look.filter_name, lambda band: telescope.sky_e_s_px(band, p.pixel_um)
+            )
+            surfaces = [sky_glow(level_e, p.width, p.height)]
+        else:
+            behind = PASSBANDS.get(look.filter_name, CLEAR)
+            dyes = self._per_pixel(look.filter_name, lambda band: band.sky_share / behind.sky_share)
+            surfaces = [glow_on(background, dyes * mag0_e * self.scale_arcsec_px**2)]
+        if extended is not None:
+            surfaces.append(glow_on(extended, np.asarray(mag0_e)))
+        return surfaces
+
+    def _crossed(
+        self, shot: Shot, light: Light, pose: Pose, fwhm_px: float, rng: np.random.Generator
+    ) -> tuple[Light, bool]:
+        """The light with the trails of what crossed the field, and whether anything did."""
+        p = self.profile
+        if self.above.atmosphere is None:
+            if not rng.random() < TRAIL_PROBABILITY:
+                return light, False
+            return light + satellite_trail(rng, p.width, p.height).astype(np.float32), True
+        zero_point_e_s = 10 ** (0.4 * self.telescope.zero_point_mag)
+        trails = self.above.trails(self._look(shot, pose), rng, self.scale_arcsec_px, fwhm_px, zero_point_e_s)
+        if trails:
+            light = light.copy()
+        for trail in trails:
+            draw_trail(light, trail)
+        return light, bool(trails)
 
     def _flat(self, shot: Shot) -> FlatField:
         p = self.profile
@@ -235,6 +301,11 @@ class Camera:
         if isinstance(bands, Passband):
             return np.asarray(of(bands))
         return np.array([[of(band) for band in row] for row in bands])
+
+
+def glow_on(light: Light, factor: NDArray[np.float64]) -> Surface:
+    """A plane of light times one factor, or times ``(2, 2)`` of them on a mosaic."""
+    return lambda rows: np.asarray(light[rows] * tiled(factor, rows, light.shape[1]), np.float32)
 
 
 def sky_glow(level_e: NDArray[np.float64], width: int, height: int) -> Surface:

