@@ -10,6 +10,7 @@ import pytest
 
 from simulators.clock import SimClock
 from simulators.faults import Fault, FaultFileError, FaultPlan, Injector, load
+from simulators.faults.kinds import KINDS
 
 PROJECT = Path(__file__).parents[2]
 
@@ -116,3 +117,11 @@ def test_a_lasting_fault_ends(tmp_path: Path) -> None:
     time.now_s = 5.0
     assert injector.running("cooler_stalls") is None
     assert '"fault": "cooler_stalls"' in (tmp_path / "truth.jsonl").read_text()
+
+
+def test_the_page_tells_of_every_fault_and_parameter() -> None:
+    page = (PROJECT / "docs" / "simulator" / "faults.md").read_text()
+    for name, kind in KINDS.items():
+        (row,) = [line for line in page.splitlines() if line.startswith(f"| `{name}`")]
+        for parameter in kind.parameters:
+            assert f"`{parameter}`" in row, f"{name}: {parameter}"

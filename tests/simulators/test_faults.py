@@ -24,7 +24,8 @@ from astropy.io import fits
 from astropy.stats import mad_std
 from scipy.ndimage import median_filter
 
-from tests.simulators.wire import CAMERA, MOUNT, WHEEL, Wire, values
+from simulators.faults.kinds import KINDS
+from tests.simulators.wire import CAMERA, FOCUSER, MOUNT, WHEEL, Wire, values
 
 SPEED = 100
 SIDE = 512
@@ -400,6 +401,45 @@ def test_mount_stops_tracking_silently(bench: Bench, wire: Wire) -> None:
     assert 0 < (ended - began).total_seconds() - stood_s < 10, "from within the first exposure on"
 
 
+# Focuser
+
+
+def focus(wire: Wire, steps: float, state: str) -> tuple[float, float, ET.Element]:
+    """Order a position; where it says it is in the end, and where the drawtube is."""
+    wire.new("Number", FOCUSER, "ABS_FOCUS_POSITION", FOCUS_ABSOLUTE_POSITION=steps)
+    drawtube = 0.0
+
+    def ended(element: ET.Element) -> bool:
+        nonlocal drawtube
+        if not element.tag.startswith("set"):
+            return False
+        if element.get("name") == "FOCUSER_DRAWTUBE":
+            drawtube = float(values(element)["STEPS"])
+        return element.get("name") == "ABS_FOCUS_POSITION" and element.get("state") == state
+
+    last = wire.wait(ended)
+    return float(values(last)["FOCUS_ABSOLUTE_POSITION"]), drawtube, last
+
+
+def test_focuser_hits_limit(bench: Bench, wire: Wire) -> None:
+    wire.connect(FOCUSER)
+    said, drawtube, _ = focus(wire, 9000, "Ok")
+    assert said == drawtube == 9000
+    bench.arm(wire, "focuser_hits_limit", "at_opportunity = 1")
+    said, drawtube, last = focus(wire, 10_000, "Alert")
+    assert said == drawtube == 9500
+    assert "limit" in last.get("message", "")
+    bench.happened("focuser_hits_limit")
+
+
+def test_focuser_sticks(bench: Bench, wire: Wire) -> None:
+    wire.connect(FOCUSER)
+    focus(wire, 9000, "Ok")
+    bench.arm(wire, "focuser_sticks", "at_opportunity = 1")
+    assert focus(wire, 9500, "Ok")[:2] == (9500, 9000)
+    bench.happened("focuser_sticks")
+
+
 # Drivers, server, line
 
 
@@ -528,3 +568,9 @@ def test_chance_is_seeded(bench: Bench, wire: Wire) -> None:
     assert [not any(map(is_blob, shoot(wire, 0.01))) for _ in range(8)] == lost
     assert 0 < sum(lost) < 8
     assert [line["exposure"] for line in bench.told()] == [n for n, each in enumerate(lost, 1) if each]
+
+
+def test_every_fault_has_its_test() -> None:
+    tests = " ".join(name for name in globals() if name.startswith("test_"))
+    assert [name for name in KINDS if f"test_{name}" not in tests] == []
+    assert len(KINDS) >= 20
