@@ -13,6 +13,7 @@ from simulators.drivers.mount import MountDriver
 from simulators.drivers.panel import PanelDriver
 from simulators.drivers.replay import ReplayDriver
 from simulators.drivers.wheel import WheelDriver
+from simulators.heavens.atmosphere import Conditions
 from simulators.profiles import profile
 from simulators.replay import Recorded, RecordingError, read_recording
 from simulators.sensor import SensorProfile
@@ -29,19 +30,27 @@ class Equipment:
     camera: SensorProfile | None = None
     recording: tuple[Recorded, ...] = ()
     altaz: bool = False
+    conditions: Conditions | None = None
+    """``None``: a clear dark sky without air, always and everywhere, as the demo has it."""
 
     def drivers(self, clock: SimClock, seed: int, truth: Path | None) -> tuple[SimDriver, ...]:
         """One driver a device. Rotator, weather, dome and guider will join here."""
         camera = (
             ReplayDriver(clock, seed, truth, self.recording)
             if self.recording
-            else CameraDriver(clock, seed, truth, self.camera)
+            else CameraDriver(clock, seed, truth, self.camera, self.conditions)
         )
         mount = MountDriver(clock, altaz=self.altaz)
         return camera, WheelDriver(clock), mount, FocuserDriver(clock), PanelDriver(clock)
 
 
-def equipment(*, camera: str | None = None, replay: Path | None = None, altaz: bool = False) -> Equipment:
+def equipment(
+    *,
+    camera: str | None = None,
+    replay: Path | None = None,
+    altaz: bool = False,
+    conditions: Conditions | None = None,
+) -> Equipment:
     """The equipment that these words of a command line mean.
 
     :raises EquipmentError: with the reason, for the user.
@@ -53,6 +62,7 @@ def equipment(*, camera: str | None = None, replay: Path | None = None, altaz: b
             camera=None if camera is None else profile(camera),
             recording=() if replay is None else tuple(read_recording(replay)),
             altaz=altaz,
+            conditions=conditions,
         )
     except (ValueError, RecordingError) as error:
         raise EquipmentError(str(error)) from error

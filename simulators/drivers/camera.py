@@ -29,6 +29,7 @@ from simulators.drivers.cooling import CoolingControl
 from simulators.drivers.snoop import Neighbours
 from simulators.faults.physics import true_place
 from simulators.fitsfile import Snooped, ascii_text, fits_bytes
+from simulators.heavens.atmosphere import Conditions
 from simulators.sensor import Readout, SensorProfile
 
 if TYPE_CHECKING:
@@ -49,8 +50,9 @@ class CameraDriver(SimDriver):
         seed: int,
         truth: Path | None = None,
         profile: SensorProfile | None = None,
+        conditions: Conditions | None = None,
     ) -> None:
-        self.camera = Camera(seed, profile=profile)
+        self.camera = Camera(seed, profile=profile, conditions=conditions)
         self.cooler = Cooler.of(self.camera.profile.cooling)
         self.has = CameraProperties(self.camera.profile, self.cooler.ambient_c)
         super().__init__(CAMERA, "indi_firstlight_ccd", CCD_INTERFACE, clock, self.has.all())

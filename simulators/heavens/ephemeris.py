@@ -19,10 +19,10 @@ _LIGHT_AU_PER_DAY = 173.1446
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """A place on Earth, geodetic degrees (east positive), and its air."""
+    """A place on Earth, geodetic degrees (east positive), and its air; by default where the mount stands."""
 
-    latitude_deg: float = 48.0
-    longitude_deg: float = 11.0
+    latitude_deg: float = 47.7
+    longitude_deg: float = 11.2
     height_m: float = 500.0
     temperature_c: float = 8.0
 
