@@ -80,8 +80,8 @@ def test_words_of_another_order_are_read_too(capsys: pytest.CaptureFixture[str])
 
 def test_an_answer_takes_less_than_50_ms(cache: Path) -> None:
     """The best of ten, as other programs' work is none of ours; Python's own start is half of it."""
-    command = [
-        Path(sys.executable).parent / "gsc",
+    command: list[str] = [
+        str(Path(sys.executable).parent / "gsc"),
         *["-c", "210.465768", "+81.114174", "-r", "16.3", "-m", "0", "17", "-n", "3000"],
     ]
     took_s = []
