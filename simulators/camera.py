@@ -278,11 +278,11 @@ class Camera:
         """The light with the trails of what crossed the field, and whether anything did."""
         p = self.profile
         if self.above.atmosphere is None:
-            if not rng.random() < TRAIL_PROBABILITY:
-                return light, False
-            return light + satellite_trail(rng, p.width, p.height).astype(np.float32), True
-        zero_point_e_s = 10 ** (0.4 * self.telescope.zero_point_mag)
-        trails = self.above.trails(self._look(shot, pose), rng, self.scale_arcsec_px, fwhm_px, zero_point_e_s)
+            crossed = rng.random() < TRAIL_PROBABILITY
+            trails = [satellite_trail(rng, p.width, p.height)] if crossed else []
+        else:
+            zero_e_s = 10 ** (0.4 * self.telescope.zero_point_mag)
+            trails = self.above.trails(self._look(shot, pose), rng, self.scale_arcsec_px, fwhm_px, zero_e_s)
         if trails:
             light = light.copy()
         for trail in trails:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from simulators.heavens.passers import Trail
 from simulators.night import Pose
 
 Floats = NDArray[np.float64]
@@ -21,10 +22,10 @@ def to_pixels(
     return x, y
 
 
-def satellite_trail(rng: np.random.Generator, width: int, height: int) -> NDArray[np.float64]:
-    """One straight trail across the whole field, electrons per pixel."""
-    angle = rng.uniform(0.0, np.pi)
+def satellite_trail(rng: np.random.Generator, width: int, height: int) -> Trail:
+    """One straight trail across the whole field, 300 to 2000 electrons per pixel at its brightest."""
+    angle_deg = float(np.degrees(rng.uniform(0.0, np.pi)))
     x0, y0 = rng.uniform(0.2, 0.8) * width, rng.uniform(0.2, 0.8) * height
-    y, x = np.ogrid[:height, :width]
-    distance = (x - x0) * np.sin(angle) - (y - y0) * np.cos(angle)
-    return np.asarray(rng.uniform(300.0, 2000.0) * np.exp(-0.5 * (distance / 1.3) ** 2))
+    sigma_px = 1.3
+    e_per_px = rng.uniform(300.0, 2000.0) * sigma_px * np.sqrt(2.0 * np.pi)
+    return Trail(x_px=x0, y_px=y0, angle_deg=angle_deg, e_per_px=float(e_per_px), fwhm_px=2.355 * sigma_px)
