@@ -63,7 +63,8 @@ class Injector:
         self.act: Callable[[Fault], Awaitable[None]] | None = None
         self._clock = clock
         self._truth = truth
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting: set[asyncio.Task[None]] = set()
+        self._acting: set[asyncio.Task[None]] = set()
         self._load(plan)
 
     def _load(self, plan: FaultPlan) -> None:
@@ -75,8 +76,11 @@ class Injector:
         self._armed_s = self._clock.elapsed_s()
 
     def arm(self, plan: FaultPlan) -> None:
-        """Forget all that was and begin with this plan: counts from one, times from now."""
-        self.close()
+        """Forget all that was and begin with this plan: counts from one, times from now.
+
+        What is being done is finished: a driver that crashed comes back.
+        """
+        self._cancel(self._waiting)
         self._load(plan)
         self.start()
 
@@ -89,8 +93,11 @@ class Injector:
                         self._after(rule.fault.at_s, rule)
 
     def close(self) -> None:
-        """End what is still to come."""
-        for task in self._tasks:
+        """End what is still to come, and what is being done."""
+        self._cancel(self._waiting | self._acting)
+
+    def _cancel(self, tasks: set[asyncio.Task[None]]) -> None:
+        for task in tasks:
             task.cancel()
 
     def exposure_began(self, exposure_s: float) -> None:
@@ -149,13 +156,19 @@ class Injector:
     def _after(self, sim_s: float, rule: _Rule) -> None:
         async def wait_and_act() -> None:
             await self._clock.sleep(sim_s)
+            self._waiting.discard(task)
+            self._acting.add(task)
             self._begin(rule.fault)
             if self.act is not None:
                 await self.act(rule.fault)
 
+        def forget(_task: asyncio.Task[None]) -> None:
+            self._waiting.discard(task)
+            self._acting.discard(task)
+
         task = asyncio.create_task(wait_and_act())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._waiting.add(task)
+        task.add_done_callback(forget)
 
 
 NO_FAULTS = Injector(FaultPlan(), SimClock())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
@@ -117,6 +118,28 @@ def test_a_lasting_fault_ends(tmp_path: Path) -> None:
     time.now_s = 5.0
     assert injector.running("cooler_stalls") is None
     assert '"fault": "cooler_stalls"' in (tmp_path / "truth.jsonl").read_text()
+
+
+async def test_another_arming_ends_what_waits_and_not_what_is_being_done(tmp_path: Path) -> None:
+    text = '[[fault]]\nname = "driver_crash"\nat_s = {}\n'
+    now, later = (load(written(tmp_path, text.format(at_s))) for at_s in (0, 1e6))
+    begun, may_end, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def act(_fault: Fault) -> None:
+        begun.set()
+        await may_end.wait()
+        ended.set()
+
+    injector = Injector(now, SimClock())
+    injector.act = act
+    injector.start()
+    await begun.wait()
+    injector.arm(later)
+    injector.arm(FaultPlan())
+    may_end.set()
+    async with asyncio.timeout(5):
+        await ended.wait()
+    assert len(asyncio.all_tasks()) == 1, "what waited has ended"
 
 
 def test_the_page_tells_of_every_fault_and_parameter() -> None:
