@@ -23,7 +23,7 @@ class Site:
 
     latitude_deg: float = 47.7
     longitude_deg: float = 11.2
-    height_m: float = 500.0
+    height_m: float = 700.0
     temperature_c: float = 8.0
 
     @property

@@ -217,7 +217,7 @@ def _orion(g: Grid, rng: np.random.Generator) -> tuple[Plane, Plane]:
     mouth_angle = np.degrees(np.arctan2(east, north))
     mouth = bell(mouth_angle - 50.0 + 12.0 * wobble, 17.0) * step(far, 0.9, 3.0) * step(far, 22.0, 9.0)
     bar = 0.5 * bell((east * 0.75 - north * 0.66) - 1.6, 0.22) * step(np.abs(north + 1.8), 2.2, 0.8)
-    threads = (0.45 + 0.8 * ridges(rng, g.size, 2.5, 4.0)) * np.exp(0.22 * fractal(rng, g.size))
+    threads = (0.75 + 0.4 * ridges(rng, g.size, 2.0, 3.0)) * np.exp(0.30 * fractal(rng, g.size))
     veil = (1.0 - 0.93 * mouth) * threads
     low = (1.2 * glare + 0.05 * shell + 0.30 * fan + 0.6 * bar * glare) * veil
     return low + 0.006 * step(g.r, 1.3, 0.1) * threads, (glare + 0.18 * fan + 0.008 * shell) * veil
