@@ -570,6 +570,16 @@ def test_chance_is_seeded(bench: Bench, wire: Wire) -> None:
     assert [line["exposure"] for line in bench.told()] == [n for n, each in enumerate(lost, 1) if each]
 
 
+def test_a_bad_file_changes_nothing(bench: Bench, wire: Wire) -> None:
+    bench.arm(wire, "blob_lost")
+    bench.file.write_text("[[fault]]\nname = 'blob_lots'")
+    os.kill(bench.pid, signal.SIGHUP)
+    said = wire.wait(lambda e: e.tag == "message" and "faults" in e.get("message", "")).get("message", "")
+    assert said.startswith("faults stay as they were")
+    assert 'did you mean "blob_lost"' in said
+    assert not any(map(is_blob, shoot(wire)))
+
+
 def test_every_fault_has_its_test() -> None:
     tests = " ".join(name for name in globals() if name.startswith("test_"))
     assert [name for name in KINDS if f"test_{name}" not in tests] == []
