@@ -78,9 +78,9 @@ def _focus() -> Iterator[Picture]:
             in_row(*(stretch(star, 3.0, 0.0, 100.0) for star in stars)),
         )
     camera = Camera(SEED, TELESCOPES["NEWTON200"], SMALL)
-    focus = FocusState(position_steps=18_110.0, tube_c=12.0)
+    focus = FocusState(position_steps=18_300.0, tube_c=12.0)
     frame = take(camera, field="M44", exposure_s=60.0, focus=focus)
-    yield Picture("A field out of focus", "Newton 200/800, 110 steps outside focus.", night(frame))
+    yield Picture("A field out of focus", "Newton 200/800, 300 steps outside focus.", night(frame))
 
 
 def _v_curves() -> Picture:
