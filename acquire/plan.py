@@ -42,6 +42,8 @@ class CameraSettings(Checked):
     temperature_c: float | None = setting(optional(number(at_least=-100, at_most=50)), None)
     temperature_tolerance_c: float = setting(number(at_least=0.05, at_most=10), 0.5)
     cooling_timeout_s: float = setting(number(at_least=1), 1800.0)
+    readout_timeout_s: float = setting(number(at_least=1), 120.0)
+    """How long after its exposure an image may come; then the exposure counts as failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +88,8 @@ class Options(Checked):
     order: str = setting(one_of("interleave", "by_filter"), "interleave")
     retries: int = setting(whole(0, 100), 3)
     settle_s: float = setting(number(at_least=0, at_most=600), 2.0)
+    slew_timeout_s: float = setting(number(at_least=1), 600.0)
+    filter_timeout_s: float = setting(number(at_least=1), 90.0)
     disk_full_wait_s: float = setting(number(at_least=0, at_most=86_400), 60.0)
 
 

@@ -33,6 +33,10 @@ class SimClock:
         """UTC now, or at so many simulated seconds after the start."""
         return self.start + timedelta(seconds=self.elapsed_s() if elapsed_s is None else elapsed_s)
 
+    def jump(self, sim_s: float) -> None:
+        """Set the clock forward or back, as somebody or NTP may; what has elapsed stays."""
+        self.start += timedelta(seconds=sim_s)
+
     async def sleep(self, sim_s: float) -> None:
         """Wait for so many simulated seconds."""
         await asyncio.sleep(max(sim_s, 0.0) / self.speed)

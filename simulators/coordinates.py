@@ -20,27 +20,30 @@ def _julian(utc: datetime) -> tuple[float, float]:
     return float(jd0 + mjd), day
 
 
-def _tt(utc: datetime) -> tuple[float, float]:
+def terrestrial_time(utc: datetime) -> tuple[float, float]:
+    """Terrestrial Time as a two-part Julian date."""
     jd, day = _julian(utc)
     return jd, day + _TT_MINUS_UTC_S / 86400
 
 
 def icrs_to_jnow(ra_deg: float, dec_deg: float, utc: datetime) -> tuple[float, float]:
     """Apparent place (precession, nutation, aberration; equinox of date), degrees, as INDI's "EOD"."""
-    ri, di, eo = erfa.atci13(np.radians(ra_deg), np.radians(dec_deg), 0.0, 0.0, 0.0, 0.0, *_tt(utc))
+    ri, di, eo = erfa.atci13(
+        np.radians(ra_deg), np.radians(dec_deg), 0.0, 0.0, 0.0, 0.0, *terrestrial_time(utc)
+    )
     return float(np.degrees(erfa.anp(ri - eo))), float(np.degrees(di))
 
 
 def jnow_to_icrs(ra_deg: float, dec_deg: float, utc: datetime) -> tuple[float, float]:
     """Inverse of :func:`icrs_to_jnow`, degrees."""
-    tt = _tt(utc)
+    tt = terrestrial_time(utc)
     rc, dc, _ = erfa.atic13(np.radians(ra_deg) + erfa.eo06a(*tt), np.radians(dec_deg), *tt)
     return float(np.degrees(erfa.anp(rc))), float(np.degrees(dc))
 
 
 def sidereal_time_deg(longitude_deg: float, utc: datetime) -> float:
     """Apparent sidereal time at an east longitude, degrees (UT1 taken as UTC: within 0.9 s)."""
-    return float((np.degrees(erfa.gst06a(*_julian(utc), *_tt(utc))) + longitude_deg) % 360.0)
+    return float((np.degrees(erfa.gst06a(*_julian(utc), *terrestrial_time(utc))) + longitude_deg) % 360.0)
 
 
 def separation_deg(ra1_deg: float, dec1_deg: float, ra2_deg: float, dec2_deg: float) -> float:

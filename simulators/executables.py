@@ -1,6 +1,8 @@
 """Our drivers as programs that any ``indiserver`` can run: INDI on standard input and output.
 
-Environment: ``FIRSTLIGHT_SEED`` (1), ``FIRSTLIGHT_SPEED`` (1), ``FIRSTLIGHT_TRUTH`` (a file; none).
+Environment: ``FIRSTLIGHT_SEED`` (1), ``FIRSTLIGHT_SPEED`` (1), ``FIRSTLIGHT_TRUTH`` (a file; none),
+``FIRSTLIGHT_CAMERA`` (a profile's name), ``FIRSTLIGHT_REPLAY`` (a folder of FITS files),
+``FIRSTLIGHT_ALTAZ`` (1 for an alt-azimuth mount).
 """
 
 from __future__ import annotations
@@ -109,10 +111,20 @@ def _run(make: Callable[[SimClock], SimDriver]) -> int:
 def ccd() -> int:
     """``indi_firstlight_ccd``."""
     from simulators.drivers.camera import CameraDriver
+    from simulators.drivers.replay import ReplayDriver
+    from simulators.equipment import EquipmentError, equipment
 
-    truth = os.environ.get("FIRSTLIGHT_TRUTH")
+    truth = Path(os.environ["FIRSTLIGHT_TRUTH"]) if "FIRSTLIGHT_TRUTH" in os.environ else None
     seed = os.environ.get("FIRSTLIGHT_SEED", "1")
-    return _run(lambda clock: CameraDriver(clock, int(seed), Path(truth) if truth else None))
+    replay = os.environ.get("FIRSTLIGHT_REPLAY")
+    try:
+        what = equipment(camera=os.environ.get("FIRSTLIGHT_CAMERA"), replay=Path(replay) if replay else None)
+    except EquipmentError as error:
+        sys.stderr.write(f"indi_firstlight_ccd: {error}\n")
+        return 2
+    if what.recording:
+        return _run(lambda clock: ReplayDriver(clock, int(seed), truth, what.recording))
+    return _run(lambda clock: CameraDriver(clock, int(seed), truth, what.camera))
 
 
 def wheel() -> int:
@@ -126,4 +138,19 @@ def telescope() -> int:
     """``indi_firstlight_telescope``."""
     from simulators.drivers.mount import MountDriver
 
-    return _run(MountDriver)
+    altaz = os.environ.get("FIRSTLIGHT_ALTAZ", "0") == "1"
+    return _run(lambda clock: MountDriver(clock, altaz=altaz))
+
+
+def focus() -> int:
+    """``indi_firstlight_focus``."""
+    from simulators.drivers.focuser import FocuserDriver
+
+    return _run(FocuserDriver)
+
+
+def panel() -> int:
+    """``indi_firstlight_panel``."""
+    from simulators.drivers.panel import PanelDriver
+
+    return _run(PanelDriver)

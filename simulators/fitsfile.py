@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from simulators.camera import Shot, date_obs
 from simulators.coordinates import jnow_to_icrs
+from simulators.cover import Cover
+from simulators.focus import FocusState
+from simulators.mount_model import Mounting
 from simulators.optics import Telescope
 from simulators.sensor import ADU
 
@@ -18,6 +21,11 @@ class Snooped:
     jnow_deg: tuple[float, float] | None = None
     filter_name: str | None = None
     pier_side: str | None = None
+    mounting: Mounting | None = None
+    """Where the telescope really looks, if the mount is one of ours."""
+
+    focus: FocusState | None = None
+    cover: Cover | None = None
 
 
 def sexagesimal(value: float, sign: bool = False) -> str:
@@ -40,8 +48,13 @@ def fits_bytes(
     pixel_um: float,
     telescope: Telescope,
     snooped: Snooped,
+    bayer: str | None = None,
 ) -> bytes:
-    """One FITS file, keywords in the order and spelling of libindi 1.9's ``INDI::CCD::addFITSKeywords``."""
+    """One FITS file, keywords in the order and spelling of libindi 1.9's ``INDI::CCD::addFITSKeywords``.
+
+    ``bayer`` is the pattern at the sensor's corner; a window that begins in an odd column or row says so in
+    XBAYROFF and YBAYROFF. Binned pixels have mixed colours and no pattern.
+    """
     from astropy.io import fits
 
     kind = shot.kind.capitalize()
@@ -68,6 +81,10 @@ def fits_bytes(
     header["IMAGETYP"] = (f"{kind} Frame", "Frame Type")
     if snooped.filter_name is not None:
         header["FILTER"] = (ascii_text(snooped.filter_name), "Filter")
+    if bayer is not None and (read.bin_x, read.bin_y) == (1, 1):
+        header["XBAYROFF"] = (read.x % 2, "X offset of Bayer array")
+        header["YBAYROFF"] = (read.y % 2, "Y offset of Bayer array")
+        header["BAYERPAT"] = (bayer, "Bayer color pattern")
     header["FOCALLEN"] = (telescope.focal_mm, "Focal Length (mm)")
     header["APTDIA"] = (telescope.aperture_mm, "Telescope diameter (mm)")
     scale = round(telescope.scale_arcsec_px(pixel_um) * read.bin_x, 6)

@@ -37,11 +37,11 @@ class Night:
             self._wave(0.4, 28800.0, 3, elapsed_s),
         )
 
-    def fwhm_px(self, elapsed_s: float) -> float:
-        """Full width at half maximum of a star, 2.3 to 3.5 px."""
+    def seeing(self, elapsed_s: float) -> float:
+        """Width of the stars relative to the night's average, 0.79 to 1.21."""
         slow = np.sin(2 * np.pi * elapsed_s / 3400.0 + self._phase[4])
         fast = np.sin(2 * np.pi * elapsed_s / 310.0 + self._phase[5])
-        return float(2.9 + 0.35 * slow + 0.25 * fast)
+        return float(1.0 + 0.12 * slow + 0.09 * fast)
 
     def _wave(self, amplitude: float, period_s: float, which: int, elapsed_s: float) -> float:
         phase = self._phase[which]

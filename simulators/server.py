@@ -16,25 +16,14 @@ from pathlib import Path
 from indipyserver import IPyServer
 
 from simulators.clock import SimClock
-from simulators.drivers.camera import CameraDriver
-from simulators.drivers.mount import MountDriver
-from simulators.drivers.wheel import WheelDriver
+from simulators.equipment import Equipment
+from simulators.faults import NO_FAULTS, FaultFileError, FaultPlan, Injector, load
+from simulators.faults.mischief import Mischief
+from simulators.faults.network import FaultyWriting
+from simulators.link import Orders, Reading, Writing
 
 HOST = "127.0.0.1"
 MAX_CLIENTS = 10
-
-
-class _Reader:
-    """A client's stream that says when it has ended: the library would read on, and burn a processor."""
-
-    def __init__(self, reader: asyncio.StreamReader) -> None:
-        self._reader = reader
-
-    async def read(self, most: int) -> bytes:
-        data = await self._reader.read(most)
-        if not data:
-            raise ConnectionResetError("the client hung up")
-        return data
 
 
 class _OneLine(logging.Formatter):
@@ -50,21 +39,66 @@ class _Server(IPyServer):  # type: ignore[misc]  # the library has no types
 
     def __init__(self, *drivers: object, sock: socket.socket, on_ready: Callable[[], None]) -> None:
         super().__init__(*drivers, host=HOST, port=sock.getsockname()[1], maxconnections=MAX_CLIENTS)
+        self.faults: Injector = NO_FAULTS
         self._sock = sock
         self._on_ready = on_ready
-
-    async def handle_data(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):  # however a client leaves, it is gone
-            await super().handle_data(_Reader(reader), writer)
+        self._back = asyncio.Event()
+        self._back.set()
+        self._accepting: asyncio.Task[None] | None = None
+        for connection in self.connectionpool:
+            connection.xml_data_que = Orders(self.xml_data_que)
 
     async def _runserver(self) -> None:
-        self.server = await asyncio.start_server(self.handle_data, sock=self._sock)
+        """Accept clients until cancelled. See :mod:`simulators.link` for why these are not streams."""
         self._on_ready()
         try:
-            async with self.server:
-                await self.server.serve_forever()
+            while True:
+                self._accepting = asyncio.create_task(self._accept())
+                try:
+                    await asyncio.wait((self._accepting,))
+                finally:
+                    self._accepting.cancel()
+                if not self._accepting.cancelled():
+                    self._accepting.result()  # raises: nothing but a cancellation ends it well
+                await self._back.wait()
         finally:
             self.shutdown()
+
+    async def _accept(self) -> None:
+        async with asyncio.TaskGroup() as conversations:
+            while True:
+                client, _ = await asyncio.get_running_loop().sock_accept(self._sock)
+                conversations.create_task(self._converse(client))
+
+    async def _converse(self, client: socket.socket) -> None:
+        with client, contextlib.suppress(OSError):  # however a client leaves, it is gone
+            client.setblocking(False)
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            writing = Writing(client) if self.faults is NO_FAULTS else FaultyWriting(client, self.faults)
+            await self.handle_data(Reading(client), writing)
+
+    # What a server suffers from faults, see :class:`simulators.faults.mischief.Server`.
+
+    async def leave(self) -> None:
+        """Hang up on everybody and listen no more."""
+        self._back.clear()
+        if self._accepting is not None:
+            self._accepting.cancel()
+            self._sock.shutdown(socket.SHUT_RDWR)  # nobody gets in while the others are put out
+            await asyncio.wait((self._accepting,))
+        self._sock.close()
+
+    async def come_back(self) -> None:
+        """Listen on the same port again."""
+        self._sock = _listen(self.port)
+        self._back.set()
+
+    async def say(self, data: bytes) -> None:
+        """Send bytes to every client, whatever they are."""
+        for connection in self.connectionpool:
+            if connection.connected:
+                connection.writer.write(data)
+                await connection.writer.drain()
 
 
 def run(
@@ -75,14 +109,22 @@ def run(
     announce: Callable[[int], None] | None = None,
     *,
     follow_stdin: bool = False,
+    faults: FaultPlan | None = None,
+    equipment: Equipment | None = None,
 ) -> int:
     """Serve until Ctrl-C, SIGTERM or (``follow_stdin``) the end of standard input; the exit status.
 
-    ``announce`` is told the port once clients may connect; port 0 takes any that is free.
+    ``announce`` is told the port once clients may connect; port 0 takes any that is free. With ``faults``
+    the observatory misbehaves as they say, and SIGHUP reads their file again.
     """
     try:
+        if faults is not None:
+            faults.check_devices(device_names())
         if truth is not None:
             truth.touch()
+    except FaultFileError as error:
+        print(error, file=sys.stderr)  # noqa: T201  # as below
+        return 1
     except OSError as error:
         print(f"cannot write the truth to {truth}: {error.strerror}", file=sys.stderr)  # noqa: T201  # as below
         return 1
@@ -99,14 +141,16 @@ def run(
     handler.setFormatter(_OneLine())
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
     with sock:
-        return asyncio.run(_serve(sock, seed, speed, truth, announce, follow_stdin))
+        return asyncio.run(
+            _serve(sock, seed, speed, truth, announce, follow_stdin, faults, equipment or Equipment())
+        )
 
 
 def device_names() -> list[str]:
     """The devices that the server has."""
-    from simulators.drivers import CAMERA, MOUNT, WHEEL
+    from simulators.drivers import CAMERA, FOCUSER, MOUNT, PANEL, WHEEL
 
-    return [CAMERA, WHEEL, MOUNT]
+    return [CAMERA, WHEEL, MOUNT, FOCUSER, PANEL]
 
 
 def _listen(port: int) -> socket.socket:
@@ -115,6 +159,7 @@ def _listen(port: int) -> socket.socket:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((HOST, port))
         sock.listen()
+        sock.setblocking(False)
     except (OSError, OverflowError) as error:
         sock.close()
         raise OSError(*(error.args if isinstance(error, OSError) else (0, str(error)))) from error
@@ -128,13 +173,16 @@ async def _serve(
     truth: Path | None,
     announce: Callable[[int], None] | None,
     follow_stdin: bool,
+    faults: FaultPlan | None,
+    equipment: Equipment,
 ) -> int:
     clock = SimClock(speed)
-    drivers = (CameraDriver(clock, seed, truth), WheelDriver(clock), MountDriver(clock))
+    drivers = equipment.drivers(clock, seed, truth)
 
     def on_ready() -> None:
         if announce is not None:
             announce(sock.getsockname()[1])
+        server.faults.start()
 
     server = _Server(*drivers, sock=sock, on_ready=on_ready)
     stop = asyncio.Event()
@@ -144,14 +192,32 @@ async def _serve(
     if follow_stdin:
         # Whoever started us holds the other end of the pipe.
         threading.Thread(target=_until_eof, args=(loop, stop), name="stdin", daemon=True).start()
+    if faults is not None:
+        server.faults = injector = Injector(faults, clock, truth)
+        Mischief(injector, drivers, server, clock)
+        loop.add_signal_handler(signal.SIGHUP, lambda: loop.create_task(_rearm(server, faults)))
     serving = asyncio.create_task(server.asyncrun())
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
     server.shutdown()
     for task in (serving, stopping):
         task.cancel()
+    server.faults.close()
     await asyncio.gather(serving, stopping, return_exceptions=True)
     return 0 if stop.is_set() else 1
+
+
+async def _rearm(server: _Server, faults: FaultPlan) -> None:
+    """Read the faults' file again, and say on the wire how that went."""
+    assert faults.path is not None
+    try:
+        plan = load(faults.path)
+        plan.check_devices(server.devices)
+    except FaultFileError as error:
+        await server.send_message(f"faults stay as they were: {error}")
+        return
+    server.faults.arm(plan)
+    await server.send_message(f"faults armed: {', '.join(fault.name for fault in plan.faults) or 'none'}")
 
 
 def _until_eof(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:

@@ -47,6 +47,19 @@ def parser() -> argparse.ArgumentParser:
         "--seed", type=int, default=1, metavar="N", help="which sky and weather (default 1)"
     )
     _speed(simulate, 1.0)
+    simulate.add_argument("--camera", metavar="NAME", help="a camera's profile, such as ASI2600MC")
+    simulate.add_argument(
+        "--faults", type=Path, metavar="FILE.toml", help="what shall go wrong (docs/simulator/faults.md)"
+    )
+    simulate.add_argument("--altaz", action="store_true", help="an alt-azimuth mount: the field turns")
+    simulate.add_argument(
+        "--replay", type=Path, metavar="DIR", help="a camera that plays the FITS files of a folder"
+    )
+    simulate.add_argument(
+        "--stock",
+        action="store_true",
+        help="Debian's INDI simulators instead, with our stars (needs indi-bin)",
+    )
     simulate.set_defaults(run=commands.simulate)
 
     run = add("run", help="shoot a plan")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from firstlight.launch import SessionSpec
     from firstlight.paths import Root
 
-EXIT_FAILED = 1
+EXIT_FAILED, EXIT_USAGE = 1, 2
 DEMO_LINGER_S = 15.0
 """A demo ends by itself; a real night's summary waits for its user."""
 
@@ -104,6 +104,15 @@ def _follow(root: Root, arguments: argparse.Namespace) -> int:
 
 def simulate(arguments: argparse.Namespace) -> int:
     """``firstlight simulate``: the observatory alone, until Ctrl-C."""
+    if arguments.stock:
+        from simulators.stock import run_stock
+
+        if arguments.camera or arguments.replay or arguments.faults or arguments.altaz:
+            print("firstlight: --stock goes with --port alone", file=sys.stderr)
+            return EXIT_USAGE
+        return run_stock(arguments.port)
+    from simulators.equipment import EquipmentError, equipment
+    from simulators.faults import FaultFileError, load
     from simulators.server import HOST, device_names
     from simulators.server import run as serve
 
@@ -111,7 +120,20 @@ def simulate(arguments: argparse.Namespace) -> int:
         print(f"The simulated observatory is at {HOST}:{port} and has: {', '.join(device_names())}.")
         print(f"Ctrl-C ends it. Elsewhere: firstlight run PLAN.toml --indi {HOST}:{port}", flush=True)
 
-    return serve(port=arguments.port, seed=arguments.seed, speed=arguments.speed, announce=announce)
+    try:
+        faults = load(arguments.faults) if arguments.faults else None
+        devices = equipment(camera=arguments.camera, replay=arguments.replay, altaz=arguments.altaz)
+    except (EquipmentError, FaultFileError) as error:
+        print(f"firstlight: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    return serve(
+        port=arguments.port,
+        seed=arguments.seed,
+        speed=arguments.speed,
+        announce=announce,
+        faults=faults,
+        equipment=devices,
+    )
 
 
 def stack(arguments: argparse.Namespace) -> int:

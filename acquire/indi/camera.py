@@ -11,6 +11,7 @@ from acquire.clock import Clock
 from acquire.devices import CoolerStatus, ExposureRequest, RawFrame
 from acquire.errors import DeviceError, DeviceLostError, ExposureFailedError
 from acquire.indi.device import IndiDevice
+from acquire.indi.frame_check import unlike_order
 from acquire.indi.mirror import Blob, Link, NotInTimeError
 from library.frames import FrameKind
 
@@ -75,6 +76,8 @@ class IndiCamera(IndiDevice):
             if found.serial > since:  # a driver that is at its set point already may have nothing to add
                 self.refuse_alert(found, f"cooling to {temp_c:g} °C")
             status = self._cooler_status()
+            if status is None:
+                return None
             if found.serial > told:
                 told = found.serial
                 on_progress(status)
@@ -82,16 +85,19 @@ class IndiCamera(IndiDevice):
 
         what = f"reaching {temp_c:g} ± {tolerance_c:g} °C"
         while True:
-            await self.wait_for(lambda: look(True), what, max(0.0, deadline - self._clock.monotonic()))
+            reached = await self.wait_for(
+                lambda: look(True), what, max(0.0, deadline - self._clock.monotonic())
+            )
             try:
                 await self.wait_for(lambda: look(False), "drifting off", _COOLER_HOLDS_S)
             except NotInTimeError:
-                return self._cooler_status()
+                return self._cooler_status() or reached
 
-    def _cooler_status(self) -> CoolerStatus:
+    def _cooler_status(self) -> CoolerStatus | None:
+        """How it is now; ``None`` while the driver has no reading."""
         sensor_temp_c = self.number(*_TEMPERATURE)
         if sensor_temp_c is None:
-            raise DeviceLostError(f"{self._name} no longer tells its temperature")
+            return None
         return CoolerStatus(
             sensor_temp_c=sensor_temp_c, power_percent=self.number("CCD_COOLER_POWER", "CCD_COOLER_VALUE")
         )
@@ -114,6 +120,7 @@ class IndiCamera(IndiDevice):
                 await self.abort()
             raise ExposureFailedError(str(error)) from error
         self._refuse_cut_short(blob)
+        self._refuse_another(blob, request.binning)
         return RawFrame(
             fits=blob.data,
             gain=self._control("gain"),
@@ -170,7 +177,7 @@ class IndiCamera(IndiDevice):
             left_s = float(exposure.elements[element].value)
             if exposure.state == "Busy":
                 began = began or exposure.serial
-                if exposure.serial > told:
+                if exposure.serial > told and math.isfinite(left_s):
                     told = exposure.serial
                     on_progress(left_s)
                 if blob and blob.serial < exposure.serial and left_s > 0:
@@ -198,6 +205,11 @@ class IndiCamera(IndiDevice):
                 f'{self._name}: the image is no whole FITS file ("{blob.format}", {len(blob.data)} bytes); '
                 "set the driver's transfer format to FITS"
             )
+
+    def _refuse_another(self, blob: Blob, binning: int) -> None:
+        width, height = (self.number("CCD_FRAME", side) for side in ("WIDTH", "HEIGHT"))
+        if wrong := unlike_order(blob.data, binning=binning, width_px=width, height_px=height):
+            raise ExposureFailedError(f"{self._name}: the image is not as ordered: {wrong}")
 
     # -- gain, offset, read mode ---------------------------------------------------------------
 

@@ -39,9 +39,10 @@ class IndiDevice:
         return found
 
     def number(self, prop: str, element: str) -> float | None:
-        """One number, if the driver has it."""
+        """One number, if the driver has it and it is one: a sensor that cannot be read is often NaN."""
         found = self.get(prop)
-        return float(found.elements[element].value) if found and element in found.elements else None
+        value = float(found.elements[element].value) if found and element in found.elements else math.nan
+        return value if math.isfinite(value) else None
 
     async def set(self, prop: str, values: dict[str, Value], *, timeout_s: float = _ANSWER_S) -> None:
         """Give a property values, unless it has them already, and wait until the driver has taken them."""

@@ -11,7 +11,6 @@ from acquire.errors import DeviceError
 from acquire.indi.device import IndiDevice
 from acquire.indi.mirror import Link
 
-_SLEW_S = 600.0
 _NEAR_DEG = 0.25
 _COORDINATES = "EQUATORIAL_EOD_COORD"
 
@@ -29,11 +28,13 @@ class IndiMount(IndiDevice):
         name: str,
         clock: Clock,
         settle_s: float = 0.0,
+        timeout_s: float = 600.0,
         now: Callable[[], datetime] = _utc_now,
     ) -> None:
         super().__init__(link, name)
         self._clock = clock
         self._settle_s = settle_s
+        self._timeout_s = timeout_s
         self._now = now
 
     async def slew(self, ra_deg: float, dec_deg: float) -> None:
@@ -66,6 +67,6 @@ class IndiMount(IndiDevice):
                 )
             return off_deg <= _NEAR_DEG  # not started and not there: the driver has not taken the order yet
 
-        await self.wait_for(look, "arriving at the target", _SLEW_S)
+        await self.wait_for(look, "arriving at the target", self._timeout_s)
         await self.press("TELESCOPE_TRACK_STATE", "TRACK_ON")
         await self._clock.sleep(self._settle_s)

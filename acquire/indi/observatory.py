@@ -48,9 +48,14 @@ async def connect(host: str, port: int, plan: Plan, clock: Clock | None = None) 
     clock = clock or RealClock()
     async with WorkerLink(host, port, clock) as link:
         names = await _choose(link.mirror, plan, clock)
-        camera = IndiCamera(link, names[_CAMERA], clock)
-        wheel = IndiWheel(link, names[_WHEEL]) if _WHEEL in names else None
-        mount = IndiMount(link, names[_MOUNT], clock, plan.options.settle_s) if _MOUNT in names else None
+        camera = IndiCamera(link, names[_CAMERA], clock, plan.camera.readout_timeout_s)
+        options = plan.options
+        wheel = IndiWheel(link, names[_WHEEL], options.filter_timeout_s) if _WHEEL in names else None
+        mount = (
+            IndiMount(link, names[_MOUNT], clock, options.settle_s, options.slew_timeout_s)
+            if _MOUNT in names
+            else None
+        )
 
         async def bring_up() -> None:
             """Connect the devices, and do what a server or driver forgets when it restarts."""
@@ -134,12 +139,20 @@ def _interface(mirror: Mirror, device: str) -> int:
 
 async def _connect_device(link: WorkerLink, name: str, role: _Role) -> None:
     device = IndiDevice(link, name)
+    remedy = f"is the {role.what} powered and plugged in?"
+
+    def ready() -> bool:
+        connection = device.get("CONNECTION")
+        if connection and connection.on() == "DISCONNECT":
+            raise DeviceError(f"{name} is not connected any more; {remedy}")
+        return device.get(role.property) is not None
+
     try:
         await device.wait_for(lambda: device.get("CONNECTION"), "being defined", _DEFINED_S)
         await device.set("CONNECTION", {"CONNECT": True}, timeout_s=_CONNECT_S)
-        await device.wait_for(lambda: device.get(role.property), "being ready", _CONNECT_S)
+        await device.wait_for(ready, "being ready", _CONNECT_S)
     except NotInTimeError as error:
-        raise DeviceError(f"{error}; is the {role.what} powered and plugged in?") from error
+        raise DeviceError(f"{error}; {remedy}") from error
 
 
 async def _introduce(camera: IndiCamera, wheel: IndiWheel | None, mount: IndiMount | None) -> None:

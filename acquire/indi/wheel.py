@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from acquire.errors import DeviceError
 from acquire.indi.device import IndiDevice
+from acquire.indi.mirror import Link
 
 _SLOT = ("FILTER_SLOT", "FILTER_SLOT_VALUE")
-_TURN_S = 90.0
 
 
 class IndiWheel(IndiDevice):
     """Implements :class:`acquire.devices.FilterWheel`; names come from FILTER_NAME, or else are numbers."""
+
+    def __init__(self, link: Link, name: str, timeout_s: float = 90.0) -> None:
+        super().__init__(link, name)
+        self._timeout_s = timeout_s
 
     @property
     def filters(self) -> tuple[str, ...]:
@@ -30,13 +34,27 @@ class IndiWheel(IndiDevice):
         prop, element = _SLOT
         slot = float(1 + self.filters.index(filter_name))
 
-        def in_place(since: int) -> bool:
-            found = self.need(prop)
-            if found.serial > since:
-                self.refuse_alert(found, f'turning to "{filter_name}"')
-            return found.serial > since and found.state != "Busy" and found.elements[element].value == slot
+        now = self.need(prop)
+        if now.state in {"Ok", "Idle"} and now.elements[element].value == slot:
+            return
+        since = self._mirror.serial
+        turning = False
+        self._link.send(self._name, prop, {element: slot})
 
-        if self.need(prop).state == "Alert" or not in_place(since=-1):
-            since = self._mirror.serial
-            self._link.send(self._name, prop, {element: slot})
-            await self.wait_for(lambda: in_place(since), f'turning to "{filter_name}"', _TURN_S)
+        def arrived() -> bool:
+            nonlocal turning
+            found = self.need(prop)
+            if found.serial <= since:
+                return False
+            self.refuse_alert(found, f'turning to "{filter_name}"')
+            if found.state == "Busy":
+                turning = True
+                return False
+            stands = found.elements[element].value
+            if turning and stands != slot:
+                raise DeviceError(
+                    f'{self._name} turned to slot {stands:g} and not to "{filter_name}" ({slot:g})'
+                )
+            return bool(stands == slot)
+
+        await self.wait_for(arrived, f'turning to "{filter_name}"', self._timeout_s)

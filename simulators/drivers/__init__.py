@@ -3,3 +3,5 @@
 CAMERA = "firstlight CCD"
 WHEEL = "firstlight Wheel"
 MOUNT = "firstlight Mount"
+FOCUSER = "firstlight Focuser"
+PANEL = "firstlight Panel"

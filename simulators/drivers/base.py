@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import xml.etree.ElementTree as ET
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,8 @@ from indipydriver import (
 )
 
 from simulators.clock import SimClock
+from simulators.faults.elements import disturbed
+from simulators.faults.injector import NO_FAULTS, Injector
 
 Handler = Callable[[Any], Awaitable[None]]
 
@@ -30,6 +33,12 @@ MAIN, IMAGE, INFO, OPTIONS, SITE = (
     "Options",
     "Site Management",
 )
+
+
+SETTINGS = frozenset(
+    {"CCD_GAIN", "CCD_OFFSET", "CCD_BINNING", "CCD_FRAME", "CCD_FRAME_TYPE", "FITS_HEADER", "ACTIVE_DEVICES"}
+)
+"""Properties that a driver's process keeps and its hardware does not: a restart brings the defaults back."""
 
 
 class RefusedError(Exception):
@@ -113,6 +122,9 @@ class SimDriver(IPyDriver):  # type: ignore[misc]  # the library has no types
     A handler that raises :class:`RefusedError` turns the property to Alert with that text.
     """
 
+    faults: Injector = NO_FAULTS
+    """Asked wherever something may go wrong; whoever runs the driver sets it."""
+
     def __init__(
         self, device_name: str, executable: str, interface: int, clock: SimClock, vectors: Sequence[Any]
     ) -> None:
@@ -142,6 +154,7 @@ class SimDriver(IPyDriver):  # type: ignore[misc]  # the library has no types
         self._when_connected = list(vectors)
         for vector in self._when_connected:
             vector.enable = False
+        self._defaults = [(v, dict(v)) for v in vectors if v.name in SETTINGS]
 
     @property
     def connected(self) -> bool:
@@ -170,10 +183,63 @@ class SimDriver(IPyDriver):  # type: ignore[misc]  # the library has no types
                     await vector.send_defVector()
                 await self.on_connect()
                 return
-            await self.on_disconnect()
-            for vector in self._when_connected:
-                await vector.send_delProperty()
+            await self._leave()
         await self.connection.send_setVector(state="Ok" if self.connected else "Idle")
+
+    async def _leave(self) -> None:
+        await self.on_disconnect()
+        for vector in self._when_connected:
+            await vector.send_delProperty()
+
+    async def lose_device(self) -> None:
+        """Its cable is pulled: the driver lives on without it, and can be connected again."""
+        if self.connected:
+            turn_on(self.connection, "DISCONNECT")
+            await self._leave()
+            await self.connection.send_setVector(state="Alert", message="the device does not answer any more")
+
+    async def crash(self) -> None:
+        """End as a driver's process does, without a word to its device; :meth:`restart` begins anew."""
+        await self.on_disconnect()
+        turn_on(self.connection, "DISCONNECT")
+        self.connection.state = "Idle"
+        for vector in self._when_connected:
+            vector.enable = False
+        for device in self.devices():
+            await device.send_delProperty()
+
+    async def restart(self) -> None:
+        """Begin anew after :meth:`crash`: settings are what they were at first, the hardware is as it is."""
+        for device in self.devices():
+            device.enable = True
+        for vector, members in self._defaults:
+            for member, value in members.items():
+                vector[member] = value
+            vector.state = "Idle"
+        for device in self.devices():
+            for vector in device.properties():
+                if vector not in self._when_connected:
+                    await vector.send_defVector()
+
+    async def send(self, xmldata: ET.Element) -> None:
+        """Let an element out; called by the library, and the one way out."""
+        for element, delay_s in disturbed(self.faults, xmldata):
+            if delay_s:
+                self.add_background(self._send_later(element, delay_s))
+            else:
+                await super().send(element)
+
+    async def _send_later(self, element: ET.Element, delay_real_s: float) -> None:
+        await self.pause(delay_real_s)
+        await super().send(element)
+
+    async def _readdata(self, root: ET.Element) -> None:
+        """Drop what would end the library: a definition of our own device, an order of the wrong kind."""
+        if root.get("device") == self.device_name and root.tag != "getProperties":
+            vector = self[self.device_name].get(root.get("name"))
+            if vector is None or root.tag != f"new{type(vector).__name__}":
+                return
+        await super()._readdata(root)
 
     async def rxevent(self, event: Any) -> None:
         """Take a client's order; called by the library."""

@@ -6,13 +6,14 @@ from typing import Any
 
 from indipydriver import BLOBMember, BLOBVector
 
-from simulators.drivers import MOUNT, WHEEL
+from simulators.drivers import FOCUSER, MOUNT, PANEL, WHEEL
 from simulators.drivers.base import IMAGE, INFO, MAIN, OPTIONS, Number, numbers, switches, texts
 from simulators.sensor import SensorProfile
 
 
 class CameraProperties:
-    """One attribute per property; ``all`` in the order in which they are defined."""
+    """One attribute per property, ``None`` for one that this camera lacks; ``all`` in the order in which
+    they are defined."""
 
     def __init__(self, profile: SensorProfile, ambient_c: float) -> None:
         w, h, um = profile.width, profile.height, profile.pixel_um
@@ -20,7 +21,7 @@ class CameraProperties:
             "CCD_EXPOSURE",
             "Expose",
             MAIN,
-            [Number("CCD_EXPOSURE_VALUE", "Duration (s)", "%5.2f", 0.001, 3600, 1, 1)],
+            [Number("CCD_EXPOSURE_VALUE", "Duration (s)", "%5.2f", profile.shortest_s, 3600, 1, 1)],
         )
         self.abort = switches("CCD_ABORT_EXPOSURE", "Abort", MAIN, {"ABORT": "Abort"}, None, rule="AtMostOne")
         self.temperature = numbers(
@@ -28,19 +29,43 @@ class CameraProperties:
             "Temperature",
             MAIN,
             [Number("CCD_TEMPERATURE_VALUE", "Temperature (C)", "%5.2f", -50, 50, 0, ambient_c)],
+            perm="rw" if profile.cooling else "ro",
         )
-        self.cooler = switches(
+        self.temperature_ramp: Any = profile.cooling and numbers(
+            "CCD_TEMP_RAMP",
+            "Temp. Ramp",
+            MAIN,
+            [
+                Number("RAMP_SLOPE", "Max. dT (C/min)", "%.f", 0, 30, 1, 0),
+                Number("RAMP_THRESHOLD", "Threshold (C)", "%.1f", 0.1, 2, 0.1, 0.3),
+            ],
+        )
+        self.cooler: Any = profile.cooling and switches(
             "CCD_COOLER", "Cooler", MAIN, {"COOLER_ON": "ON", "COOLER_OFF": "OFF"}, "COOLER_OFF"
         )
-        self.cooler_power = numbers(
+        self.cooler_power: Any = profile.cooling and numbers(
             "CCD_COOLER_POWER",
             "Cooling Power",
             MAIN,
             [Number("CCD_COOLER_VALUE", "Power (%)", "%+06.2f", 0, 100, 5, 0)],
             perm="ro",
         )
-        self.gain = numbers("CCD_GAIN", "Gain", MAIN, [Number("GAIN", "value", "%.f", 0, 300, 10, 100)])
-        self.offset = numbers("CCD_OFFSET", "Offset", MAIN, [Number("OFFSET", "value", "%.f", 0, 200, 1, 30)])
+        self.gain: Any = profile.gain and numbers(
+            "CCD_GAIN",
+            "Gain",
+            MAIN,
+            [Number("GAIN", "value", "%.f", 0, profile.gain.largest, 10, profile.gain.default)],
+        )
+        self.offset: Any = profile.offset and numbers(
+            "CCD_OFFSET",
+            "Offset",
+            MAIN,
+            [Number("OFFSET", "value", "%.f", 0, profile.offset.largest, 1, profile.offset.default)],
+        )
+        self.read_mode: Any = None
+        if len(profile.modes) > 1:
+            modes = {f"MODE_{n}": mode.name for n, mode in enumerate(profile.modes)}
+            self.read_mode = switches("READ_MODE", "Read Mode", MAIN, modes, "MODE_0")
         self.frame = numbers(
             "CCD_FRAME",
             "Frame",
@@ -92,6 +117,24 @@ class CameraProperties:
             ],
             perm="ro",
         )
+        self.adc_depth = numbers(
+            "ADC_DEPTH",
+            "ADC Depth",
+            INFO,
+            [Number("BITS", "Bits", "%2.0f", 0, 32, 1, profile.adc_bits)],
+            perm="ro",
+        )
+        self.cfa: Any = profile.bayer and texts(
+            "CCD_CFA",
+            "Bayer Info",
+            INFO,
+            {
+                "CFA_OFFSET_X": ("X Offset", "0"),
+                "CFA_OFFSET_Y": ("Y Offset", "0"),
+                "CFA_TYPE": ("Filter", profile.bayer),
+            },
+            perm="ro",
+        )
         self.blob = BLOBVector(
             "CCD1", "Image Data", INFO, "ro", "Idle", [BLOBMember("CCD1", "Image", blobformat=".fits")]
         )
@@ -105,7 +148,12 @@ class CameraProperties:
             "ACTIVE_DEVICES",
             "Snoop devices",
             OPTIONS,
-            {"ACTIVE_TELESCOPE": ("Telescope", MOUNT), "ACTIVE_FILTER": ("Filter", WHEEL)},
+            {
+                "ACTIVE_TELESCOPE": ("Telescope", MOUNT),
+                "ACTIVE_FILTER": ("Filter", WHEEL),
+                "ACTIVE_FOCUSER": ("Focuser", FOCUSER),
+                "ACTIVE_FLAT": ("Flat panel", PANEL),
+            },
         )
         self.upload_mode = switches(
             "UPLOAD_MODE",
@@ -116,5 +164,11 @@ class CameraProperties:
         )
 
     def all(self) -> list[Any]:
-        """Every vector."""
-        return list(vars(self).values())
+        """Every vector that there is."""
+        return [vector for vector in vars(self).values() if vector is not None]
+
+    def read_mode_number(self) -> int:
+        """Which of the profile's read modes is set."""
+        if self.read_mode is None:
+            return 0
+        return [self.read_mode[name] for name in self.read_mode].index("On")

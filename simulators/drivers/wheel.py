@@ -9,6 +9,7 @@ from simulators.clock import SimClock
 from simulators.drivers import WHEEL
 from simulators.drivers.base import (
     Number,
+    RefusedError,
     SimDriver,
     accept_texts,
     number_text,
@@ -45,8 +46,14 @@ class WheelDriver(SimDriver):
         target = round(requested_numbers(event)["FILTER_SLOT_VALUE"])
         async with self._turning:  # an order that comes while it turns waits
             now, count = round(self.slot.getfloatvalue("FILTER_SLOT_VALUE")), len(self.names)
+            if wrong := self.faults.due("wheel_wrong_slot"):
+                target = (target - 1 + round(wrong.number("off_by"))) % count + 1
             steps = min((target - now) % count, (now - target) % count)
             await self.slot.send_setVector(state="Busy")
+            if jam := self.faults.due("wheel_jams"):
+                if jam.text("state") == "Alert":
+                    raise RefusedError("the wheel is stuck")
+                return
             await self.clock.sleep(_SECONDS_PER_SLOT * steps)
             self.slot["FILTER_SLOT_VALUE"] = number_text(target)
             await self.slot.send_setVector(state="Ok")

@@ -79,6 +79,23 @@ async def test_a_good_exposure(driver: Driver) -> None:
     assert driver.progress == [1.0, 0.5, 0.0]
 
 
+async def test_a_thermometer_that_cannot_be_read(driver: Driver) -> None:
+    driver.link.define(NAME, "CCD_TEMPERATURE", {"CCD_TEMPERATURE_VALUE": float("nan")})
+
+    def script() -> None:
+        driver.exposure("Busy", float("nan"))
+        driver.good()
+
+    driver.script = script
+    assert (await driver.expose()).sensor_temp_c is None
+    assert driver.progress == [1.0, 0.5, 0.0]
+    driver.link.driver = lambda name, _: driver.link.tell(name, "Busy")
+    with pytest.raises(DeviceError, match="reaching -10 ± 1 °C has not happened within 60 s"):
+        await driver.clock.run(
+            driver.camera.cool_to(-10, tolerance_c=1, timeout_s=60, on_progress=lambda _: None)
+        )
+
+
 async def test_settings_are_sent_once(driver: Driver) -> None:
     driver.link.define(NAME, "CCD_CONTROLS", {"Gain": 0, "Offset": 10, "Speed": 1})
     request = ExposureRequest(kind=FrameKind.FLAT_DARK, exposure_s=1, gain=120, offset=30, binning=2)
@@ -132,6 +149,43 @@ async def test_gain_that_is_silently_not_taken(driver: Driver) -> None:
 async def test_a_bias_is_as_short_as_the_camera_can(driver: Driver) -> None:
     await driver.expose(ExposureRequest(kind=FrameKind.BIAS, exposure_s=0))
     assert ("CCD_EXPOSURE", {"CCD_EXPOSURE_VALUE": 0.01}) in driver.link.sent
+
+
+def image(width: int, height: int, **cards: int) -> bytes:
+    """A FITS file of 16-bit zeros."""
+    header = {"SIMPLE": "T", "BITPIX": 16, "NAXIS": 2, "NAXIS1": width, "NAXIS2": height} | cards
+    text = "".join(f"{name:8}= {value:>20} / of the image".ljust(80) for name, value in header.items())
+    size = 2 * width * height
+    return (text + "END").ljust(2880).encode() + bytes(-(-size // 2880) * 2880)
+
+
+@pytest.mark.parametrize(
+    ("sent", "binning", "wrong"),
+    [
+        (image(100, 80), 1, None),
+        (image(96, 80, XBINNING=1, YBINNING=1), 1, None),  # a driver that trims to multiples of 8
+        (image(50, 40, XBINNING=2, YBINNING=2), 2, None),
+        (image(50, 40, XBINNING=2, YBINNING=2), 1, "binned 2×2 instead of 1×1"),
+        (image(100, 80, XBINNING=1, YBINNING=1), 2, "binned 1×1 instead of 2×2"),
+        (image(100, 40), 1, "100×40 pixels instead of 100×80"),
+        (image(140, 80), 1, "140×80 pixels instead of 100×80"),
+    ],
+)
+async def test_an_image_that_was_not_ordered(
+    driver: Driver, sent: bytes, binning: int, wrong: str | None
+) -> None:
+    def script() -> None:
+        driver.exposure("Busy", 0)
+        driver.link.blob(NAME, sent)
+        driver.exposure("Ok", 0)
+
+    driver.script = script
+    request = ExposureRequest(kind=FrameKind.LIGHT, exposure_s=1, binning=binning)
+    if wrong is None:
+        assert (await driver.expose(request)).fits == sent
+    else:
+        with pytest.raises(ExposureFailedError, match=wrong):
+            await driver.expose(request)
 
 
 async def test_ok_before_the_blob(driver: Driver) -> None:

@@ -86,6 +86,18 @@ async def test_a_wheel_that_stops_elsewhere(link: FakeLink, wheel: IndiWheel, cl
         await clock.run(wheel.select("3"))
 
 
+async def test_a_wheel_that_turns_and_stops_elsewhere(
+    link: FakeLink, wheel: IndiWheel, clock: FakeClock
+) -> None:
+    def turn(name: str, values: Values) -> None:
+        link.tell(name, "Busy")
+        link.tell(name, "Ok", FILTER_SLOT_VALUE=2)
+
+    link.driver = turn
+    with pytest.raises(DeviceError, match=r'turned to slot 2 and not to "3" \(3\)'):
+        await clock.run(wheel.select("3"))
+
+
 async def test_a_slew(link: FakeLink, mount: IndiMount, clock: FakeClock) -> None:
     def drive(name: str, values: Values) -> None:
         if name != COORD:

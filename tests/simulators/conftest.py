@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.simulators.wire import CAMERA, MOUNT, WHEEL, Wire
+from tests.simulators.wire import CAMERA, FOCUSER, MOUNT, PANEL, WHEEL, Wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +30,16 @@ class Simulated:
 
 
 @pytest.fixture
-def observatory(tmp_path: Path) -> Iterator[Simulated]:
-    """Started for the test, all devices connected, and ended by the end of its standard input."""
+def observatory(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Simulated]:
+    """Started for the test, all devices connected, and ended by the end of its standard input.
+
+    Parametrized indirectly, it takes options of ``python -m simulators``, with ``{tmp_path}`` filled in.
+    """
+    options = [option.format(tmp_path=tmp_path) for option in getattr(request, "param", ())]
     truth = tmp_path / "truth.jsonl"
     command = [sys.executable, "-m", "simulators", "--port", "0", "--seed", "7", "--speed", "200"]
     with subprocess.Popen(
-        [*command, "--truth", str(truth), "--follow-stdin"],
+        [*command, "--truth", str(truth), "--follow-stdin", *options],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -45,7 +49,8 @@ def observatory(tmp_path: Path) -> Iterator[Simulated]:
         assert process.stderr is not None
         try:
             ready = json.loads(process.stdout.readline())
-            assert ready == {"host": "127.0.0.1", "port": ready["port"], "devices": [CAMERA, WHEEL, MOUNT]}
+            devices = [CAMERA, WHEEL, MOUNT, FOCUSER, PANEL]
+            assert ready == {"host": "127.0.0.1", "port": ready["port"], "devices": devices}
             with Wire(ready["port"]) as wire:
                 wire.connect(CAMERA, WHEEL, MOUNT)
                 yield Simulated(wire, ready["port"], truth)

@@ -11,6 +11,7 @@ from typing import Any, Self, cast
 from xml.sax.saxutils import quoteattr
 
 CAMERA, WHEEL, MOUNT = "firstlight CCD", "firstlight Wheel", "firstlight Mount"
+FOCUSER, PANEL = "firstlight Focuser", "firstlight Panel"
 
 
 class Wire:
