@@ -32,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
     _root(
         demo, "where everything goes (default: a new folder below ./firstlight-demo); an old one is resumed"
     )
-    demo.add_argument("--seed", type=int, default=1, metavar="N", help="which sky and weather (default 1)")
+    demo.add_argument("--seed", type=_seed, default=1, metavar="N", help="which sky and weather (default 1)")
     demo.add_argument(
         "--subs", type=_positive(int), default=30, metavar="N", help="lights in all (default 30)"
     )
@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
         "--port", type=_port, default=7624, metavar="P", help="default 7624; 0 takes any free one"
     )
     simulate.add_argument(
-        "--seed", type=int, default=1, metavar="N", help="which sky and weather (default 1)"
+        "--seed", type=_seed, default=1, metavar="N", help="which sky and weather (default 1)"
     )
     _speed(simulate, 1.0)
     simulate.add_argument("--camera", metavar="NAME", help="a camera's profile, such as ASI2600MC")
@@ -52,6 +52,12 @@ def parser() -> argparse.ArgumentParser:
         "--faults", type=Path, metavar="FILE.toml", help="what shall go wrong (docs/simulator/faults.md)"
     )
     simulate.add_argument("--altaz", action="store_true", help="an alt-azimuth mount: the field turns")
+    simulate.add_argument(
+        "--air", action="store_true", help="extinction, refraction, moon and twilight as now"
+    )
+    simulate.add_argument(
+        "--clouds", type=_share, default=0.0, metavar="SHARE", help="their mean cover, 0 to 1; brings --air"
+    )
     simulate.add_argument(
         "--replay", type=Path, metavar="DIR", help="a camera that plays the FITS files of a folder"
     )
@@ -130,6 +136,18 @@ def _positive(kind: type[int] | type[float]) -> Callable[[str], float]:
 
     parse.__name__ = kind.__name__
     return parse
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 0 up")
+    return int(text)
+
+
+def _share(text: str) -> float:
+    if not 0.0 <= float(text) <= 1.0:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return float(text)
 
 
 def _port(text: str) -> int:

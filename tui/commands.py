@@ -107,12 +107,14 @@ def simulate(arguments: argparse.Namespace) -> int:
     if arguments.stock:
         from simulators.stock import run_stock
 
-        if arguments.camera or arguments.replay or arguments.faults or arguments.altaz:
+        others = ("camera", "replay", "faults", "altaz", "air", "clouds")
+        if any(getattr(arguments, name) for name in others):
             print("firstlight: --stock goes with --port alone", file=sys.stderr)
             return EXIT_USAGE
         return run_stock(arguments.port)
     from simulators.equipment import EquipmentError, equipment
     from simulators.faults import FaultFileError, load
+    from simulators.heavens.atmosphere import Conditions
     from simulators.server import HOST, device_names
     from simulators.server import run as serve
 
@@ -122,7 +124,14 @@ def simulate(arguments: argparse.Namespace) -> int:
 
     try:
         faults = load(arguments.faults) if arguments.faults else None
-        devices = equipment(camera=arguments.camera, replay=arguments.replay, altaz=arguments.altaz)
+        devices = equipment(
+            camera=arguments.camera,
+            replay=arguments.replay,
+            altaz=arguments.altaz,
+            conditions=Conditions(cloud_cover=arguments.clouds)
+            if arguments.air or arguments.clouds
+            else None,
+        )
     except (EquipmentError, FaultFileError) as error:
         print(f"firstlight: {error}", file=sys.stderr)
         return EXIT_USAGE

@@ -109,6 +109,21 @@ def test_a_port_in_use(observatory: int) -> None:
     check_message(firstlight("simulate", "--port", observatory), str(observatory))
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--camera", "NoSuchCamera"),
+        ("--faults", "no-such.toml"),
+        ("--replay", "/no/such/folder"),
+        ("--clouds", "1.5"),
+        ("--stock", "--altaz"),
+    ],
+)
+def test_an_observatory_that_cannot_be(words: tuple[str, str], free_port: int) -> None:
+    done = firstlight("simulate", "--port", free_port, *words, timeout=60)
+    check_message(done, "--stock" if "--stock" in words else words[1])
+
+
 def test_no_night_to_come_back_to(tmp_path: Path, root: Path) -> None:
     root.mkdir()
     check_message(firstlight("attach", "--root", root), str(root), "firstlight run")
@@ -122,7 +137,9 @@ def test_a_root_that_cannot_be(tmp_path: Path) -> None:
     check_message(firstlight("demo", "--root", file), str(file), "--root")
 
 
-@pytest.mark.parametrize("words", [["--subs", "0"], ["--subs", "x"], ["--speed", "-1"], ["--speed", "nan"]])
+@pytest.mark.parametrize(
+    "words", [["--subs", "0"], ["--subs", "x"], ["--speed", "-1"], ["--speed", "nan"], ["--seed", "x"]]
+)
 def test_nonsense_numbers(words: list[str]) -> None:
     check_message(firstlight("demo", *words), words[0], words[1])
 
