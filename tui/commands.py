@@ -147,7 +147,13 @@ def simulate(arguments: argparse.Namespace) -> int:
 
 def stack(arguments: argparse.Namespace) -> int:
     """``firstlight stack``: calibrate, align and integrate files."""
-    from firstlight.stack_files import stack_files
+    from firstlight.stack_files import SubReport, stack_files
+
+    def progress(sub: SubReport, number: int, total: int) -> None:
+        if not sub.accepted:
+            print(f"{number}/{total} rejected: {sub.path}: {sub.reason}", file=sys.stderr)
+        elif sys.stderr.isatty():
+            print(f"{number}/{total} stacked: {sub.path}, FWHM {sub.fwhm_px or 0:.1f} px", file=sys.stderr)
 
     report = stack_files(
         arguments.lights,
@@ -157,6 +163,7 @@ def stack(arguments: argparse.Namespace) -> int:
         biases=arguments.bias,
         preview=arguments.preview,
         report=arguments.report,
+        progress=progress,
     )
     print(f"{report.accepted} of {len(report.subs)} subs are in {arguments.output}")
     return 0
