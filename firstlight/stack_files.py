@@ -12,7 +12,7 @@ from time import perf_counter
 
 from firstlight.errors import FirstlightError
 from firstlight.stack_masters import load_masters
-from firstlight.stack_output import stack_cards, write_preview
+from firstlight.stack_output import finite, stack_cards, write_preview
 from library.errors import LibraryError
 from library.frames import FrameMeta
 from library.reading import Frame, read_frame, read_meta
@@ -168,8 +168,8 @@ def _told(path: Path, outcome: Outcome, read_s: float, total_s: float) -> SubRep
         matrix=None if transform is None else transform.matrix.tolist(),
         rms_px=None if transform is None else transform.rms_px,
         n_matches=None if transform is None else transform.n_matches,
-        fwhm_px=_finite(outcome.fwhm_px),
-        background_adu=_finite(outcome.background_adu),
+        fwhm_px=finite(outcome.fwhm_px),
+        background_adu=finite(outcome.background_adu),
         seconds={"read": read_s, **outcome.stage_seconds, "total": total_s},
     )
 
@@ -181,10 +181,6 @@ def _write(write: Callable[[], object], path: Path) -> None:
         raise FirstlightError(f"{path}: cannot be written: {error.strerror or error}") from error
     except LibraryError as error:
         raise FirstlightError(str(error)) from error
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and abs(value) < float("inf") else None
 
 
 def _peak_rss_bytes() -> int:

@@ -60,6 +60,11 @@ def stack_cards(picture: StackImage, first: Frame) -> Iterator[Card]:
     yield "CREATOR", "firstlight", ""
 
 
+def finite(value: float | None) -> float | None:
+    """The number, or ``None`` for one that JSON cannot hold."""
+    return value if value is not None and math.isfinite(value) else None
+
+
 def write_preview(path: Path, picture: StackImage) -> tuple[int, int]:
     """Write one stack, stretched, as PNG; returns its width and height. Raises OSError."""
     colour = compose({picture.filter: picture}) if picture.pixels.ndim == 3 else None

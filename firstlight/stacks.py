@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import cv2
 
 from firstlight.events import Event, Log, StackSummary
-from firstlight.stack_output import stack_cards, write_colour_preview, write_preview
+from firstlight.stack_output import finite, stack_cards, write_colour_preview, write_preview
 from firstlight.stacker import Job
 from library.errors import LibraryError
 from library.naming import safe_name
@@ -62,10 +61,10 @@ class Stacks:
                 filter=name,
                 subs=image.subs,
                 exposure_s=image.exposure_s,
-                fwhm_px=_finite(image.fwhm_px),
+                fwhm_px=finite(image.fwhm_px),
                 noise_adu=image.noise_adu,
                 sub_noise_adu=image.sub_noise_adu,
-                snr_gain=_finite(image.snr_gain),
+                snr_gain=finite(image.snr_gain),
             )
             path = self._file(_label(image), "png")
             yield from self._paint(name, path, partial(write_preview, path, image))
@@ -89,9 +88,9 @@ class Stacks:
                 preview=str(self._file(label, "png")),
                 subs=image.subs,
                 exposure_s=image.exposure_s,
-                fwhm_px=_finite(image.fwhm_px),
+                fwhm_px=finite(image.fwhm_px),
                 noise_adu=image.noise_adu,
-                snr_gain=_finite(image.snr_gain),
+                snr_gain=finite(image.snr_gain),
             )
 
     @property
@@ -126,7 +125,3 @@ def _masters(dark: str | None, bias: str | None, flat: str | None, bayer_pattern
 def _label(image: StackImage) -> str:
     """The filter's name; without a wheel, what the sensor is."""
     return image.filter or ("OSC" if image.pixels.ndim == 3 else "mono")
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
