@@ -9,13 +9,18 @@ from pathlib import Path
 
 
 class FrameKind(StrEnum):
-    """What was exposed; a master is the same kind with more than one frame in it."""
+    """What was exposed, or derived; a master is the same kind with more than one frame in it."""
 
     LIGHT = "light"
     BIAS = "bias"
     DARK = "dark"
     FLAT = "flat"
     FLAT_DARK = "flat_dark"
+    DEFECTS = "defects"
+    """A map of the sensor's defective pixels; always derived, see :mod:`library.defects`."""
+
+    DARK_MODEL = "dark_model"
+    """Bias and dark rate per pixel over temperature; always derived, see :mod:`library.dark_model`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,10 +40,16 @@ class FrameMeta:
     gain: float | None = None
     offset: float | None = None
     binning: tuple[int, int] = (1, 1)
+    origin: tuple[int, int] | None = None
+    """XORGSUBF, YORGSUBF: first stored column and row on the sensor, in binned pixels."""
+
     filter: str | None = None
     bayer_pattern: str | None = None
     read_mode: str | None = None
     object_name: str | None = None
+    telescope: str | None = None
+    focal_length_mm: float | None = None
+    rotator_deg: float | None = None
     date_obs: datetime | None = None
     frame_id: str | None = None
     plan_id: str | None = None
@@ -47,6 +58,11 @@ class FrameMeta:
     """NCOMBINE: how many frames are in it; more than one makes it a master."""
 
     egain_e_per_adu: float | None = None
+    method: str | None = None
+    """COMBMETH: how a master was combined."""
+
+    noise_adu: float | None = None
+    """NOISEADU: a master's own random noise in one pixel (1 σ), fixed pattern left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

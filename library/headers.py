@@ -21,6 +21,8 @@ IMAGE_TYPES = {
     FrameKind.DARK: "Dark Frame",
     FrameKind.FLAT: "Flat Frame",
     FrameKind.FLAT_DARK: "Dark Flat Frame",
+    FrameKind.DEFECTS: "Defect Map",
+    FrameKind.DARK_MODEL: "Dark Model",
 }
 """SBFITSEXT has no flat-dark; this spelling names both halves, for readers that look for either."""
 

@@ -23,8 +23,13 @@ BAYER = ("BAYERPAT", "COLORTYP")
 READ_MODE = ("READOUTM", "READMODE", "READ-MODE")
 N_COMBINED = ("NCOMBINE", "STACKCNT", "NCOMBINED")
 EGAIN = ("EGAIN", "E-GAIN")
+ROTATOR = ("ROTATANG", "ROTATOR", "ROTPOS", "POSANGLE")
+METHOD, NOISE = "COMBMETH", "NOISEADU"
+"""Our own keywords of a master: how it was combined, and the random noise that is left in one pixel."""
 
 _KINDS = (
+    (re.compile(r"defectmap|badpixelmap"), FrameKind.DEFECTS),
+    (re.compile(r"darkmodel"), FrameKind.DARK_MODEL),
     (re.compile(r"dark.*flat|flat.*dark"), FrameKind.FLAT_DARK),
     (re.compile(r"flat"), FrameKind.FLAT),
     (re.compile(r"dark"), FrameKind.DARK),
@@ -50,16 +55,22 @@ def frame_meta(header: Mapping[str, CardValue], width: int, height: int, planes:
         gain=_number(header, *GAIN),
         offset=_number(header, *OFFSET),
         binning=(x_binning, y_binning),
+        origin=_origin(header),
         filter=_text(header, "FILTER", "FILT"),
         bayer_pattern=bayer_pattern(header, height) if planes == 1 else None,
         read_mode=_text(header, *READ_MODE),
         object_name=_text(header, "OBJECT"),
+        telescope=_text(header, "TELESCOP"),
+        focal_length_mm=_not_negative(_number(header, "FOCALLEN")) or None,
+        rotator_deg=_number(header, *ROTATOR),
         date_obs=_date_obs(header),
         frame_id=_text(header, FRAME_ID),
         plan_id=_text(header, PLAN_ID),
         step_id=_text(header, STEP_ID),
         n_combined=max(1, int(_number(header, *N_COMBINED) or 1)),
         egain_e_per_adu=_number(header, *EGAIN),
+        method=_text(header, METHOD),
+        noise_adu=_not_negative(_number(header, NOISE)),
     )
 
 
@@ -120,6 +131,11 @@ def _date_obs(header: Mapping[str, CardValue]) -> datetime | None:
         return None
     time = _text(header, "TIME-OBS", "UT")
     return parse_date(f"{date}T{time}" if time and "T" not in date else date)
+
+
+def _origin(header: Mapping[str, CardValue]) -> tuple[int, int] | None:
+    x, y = _number(header, "XORGSUBF"), _number(header, "YORGSUBF")
+    return None if x is None or y is None else (int(x), int(y))
 
 
 def _binning(header: Mapping[str, CardValue]) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from library.frames import FrameKind, FrameMeta, FrameRecord
 SqlValue = str | int | float | None
 
 _AS_THEY_ARE = tuple(
-    field.name for field in dataclasses.fields(FrameMeta) if field.name not in {"kind", "binning", "date_obs"}
+    field.name for field in dataclasses.fields(FrameMeta) if field.name not in {"kind", "binning", "origin", "date_obs"}
 )
 
 
@@ -28,6 +28,8 @@ def to_row(
         "kind": meta.kind.value,
         "x_binning": meta.binning[0],
         "y_binning": meta.binning[1],
+        "x_origin": meta.origin[0] if meta.origin else None,
+        "y_origin": meta.origin[1] if meta.origin else None,
         "date_obs": meta.date_obs.isoformat() if meta.date_obs else None,
         **{name: getattr(meta, name) for name in _AS_THEY_ARE},
     }
@@ -38,6 +40,7 @@ def to_record(row: sqlite3.Row, root: Path) -> FrameRecord:
     meta = FrameMeta(
         kind=FrameKind(row["kind"]),
         binning=(row["x_binning"], row["y_binning"]),
+        origin=None if row["x_origin"] is None else (row["x_origin"], row["y_origin"]),
         date_obs=datetime.fromisoformat(row["date_obs"]) if row["date_obs"] else None,
         **{name: row[name] for name in _AS_THEY_ARE},
     )

@@ -41,6 +41,17 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX frame_by_plan ON frame (plan_id, step_id)",
         "CREATE INDEX frame_by_key ON frame (is_master, kind, camera, gain, exposure_s)",
     ),
+    (
+        "ALTER TABLE frame ADD COLUMN x_origin INTEGER",
+        "ALTER TABLE frame ADD COLUMN y_origin INTEGER",
+        "ALTER TABLE frame ADD COLUMN telescope TEXT",
+        "ALTER TABLE frame ADD COLUMN focal_length_mm REAL",
+        "ALTER TABLE frame ADD COLUMN rotator_deg REAL",
+        "ALTER TABLE frame ADD COLUMN method TEXT",
+        "ALTER TABLE frame ADD COLUMN noise_adu REAL",
+        # Rows of before lack what the headers may say: they are read again when the library is opened.
+        "DELETE FROM frame",
+    ),
 )
 
 

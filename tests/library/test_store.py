@@ -322,7 +322,7 @@ def kill(python: Callable[..., str], top: Path, work: str, stride: int) -> list[
 
 
 @pytest.mark.parametrize(
-    "stride", [pytest.param(29, id="some"), pytest.param(4, id="many", marks=pytest.mark.slow)]
+    "stride", [pytest.param(11, id="some"), pytest.param(4, id="many", marks=pytest.mark.slow)]
 )
 def test_killed_anywhere_within_add_nothing_is_lost_doubled_or_half(
     tmp_path: Path, python: Callable[..., str], stride: int
@@ -349,7 +349,7 @@ def check_after_kill(root: Path, acknowledged: list[str]) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize(
-    "stride", [pytest.param(29, id="some"), pytest.param(4, id="many", marks=pytest.mark.slow)]
+    "stride", [pytest.param(11, id="some"), pytest.param(4, id="many", marks=pytest.mark.slow)]
 )
 def test_killed_while_a_master_is_replaced_the_old_or_the_new_stands(
     tmp_path: Path, python: Callable[..., str], stride: int

@@ -281,11 +281,11 @@ def test_blob_after_abort(bench: Bench, wire: Wire) -> None:
 def test_cooler_stalls(bench: Bench, wire: Wire) -> None:
     bench.arm(wire, "cooler_stalls", "at_s = 20", lasts_s=1e6)
     wire.new("Number", CAMERA, "CCD_TEMPERATURE", CCD_TEMPERATURE_VALUE=-10)
-    first = float(values(wire.state(CAMERA, "CCD_TEMPERATURE", "Busy"))["CCD_TEMPERATURE_VALUE"])
+    wire.state(CAMERA, "CCD_TEMPERATURE", "Busy")
     bench.happened("cooler_stalls")
     stuck = temperature(wire)
     heard_within(wire, 0.3)
-    assert temperature(wire) == stuck < first
+    assert temperature(wire) == stuck > -9, "half a minute of the simulator's time, and no colder"
     bench.arm(wire, "cooler_stalls", "at_s = 1e6")
     wire.wait(
         lambda e: (
