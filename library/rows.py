@@ -12,7 +12,9 @@ from library.frames import FrameKind, FrameMeta, FrameRecord
 SqlValue = str | int | float | None
 
 _AS_THEY_ARE = tuple(
-    field.name for field in dataclasses.fields(FrameMeta) if field.name not in {"kind", "binning", "origin", "date_obs"}
+    field.name
+    for field in dataclasses.fields(FrameMeta)
+    if field.name not in {"kind", "binning", "origin", "date_obs"}
 )
 
 

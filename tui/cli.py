@@ -12,6 +12,7 @@ from firstlight import __version__
 from firstlight.errors import FirstlightError
 from library.errors import LibraryError
 from tui import commands
+from tui.library.parser import add_library
 
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
@@ -95,6 +96,8 @@ def parser() -> argparse.ArgumentParser:
     stack.add_argument("--preview", type=Path, metavar="P.png", help="a stretched picture")
     stack.add_argument("--report", type=Path, metavar="R.json", help="what became of each sub, as JSON")
     stack.set_defaults(run=commands.stack)
+
+    add_library(add)
 
     doctor = add("doctor", help="what is here, what is missing, how to get it")
     doctor.add_argument(

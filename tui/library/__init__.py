@@ -1,0 +1,1 @@
+"""``firstlight library …``: one module for each group of its commands."""
