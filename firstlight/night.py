@@ -157,9 +157,9 @@ class Night:
         found = await asyncio.to_thread(match, self._library, record.meta)
         paths: dict[str, str | None] = {}
         for kind, choice in (("dark", found.dark), ("bias", found.bias), ("flat", found.flat)):
-            paths[kind] = None if choice.record is None else str(choice.record.path)
-            if choice.record is not None:
-                self._note(choice.record)
+            paths[kind] = None if choice.fitting is None else str(choice.fitting.path)
+            if choice.fitting is not None:
+                self._note(choice.fitting)
         assert record.meta.frame_id is not None
         return Job(frame_id=record.meta.frame_id, path=str(record.path), **paths)
 

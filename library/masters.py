@@ -114,10 +114,10 @@ def _build(library: Library, group: list[FrameRecord]) -> FrameRecord | None:
 def _pedestal(library: Library, flats: list[FrameRecord]) -> FrameRecord | None:
     """The flat-dark that fits every flat of the group, or else the bias."""
     calibrations = [match(library, flat.meta) for flat in flats]
-    flat_darks = {c.flat_dark.record for c in calibrations}
+    flat_darks = {c.flat_dark.fitting for c in calibrations}
     if len(flat_darks) == 1 and (flat_dark := flat_darks.pop()):
         return flat_dark
-    return next((c.bias.record for c in calibrations if c.bias.record), None)
+    return next((c.bias.fitting for c in calibrations if c.bias.fitting), None)
 
 
 def _plane(record: FrameRecord) -> Plane:

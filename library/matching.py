@@ -4,51 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 
+from library.coverage import Calibration, Coverage, Match, NearMiss
 from library.fitness import Tolerances, distance, notes_on, ruled_out_by, temperature_c
 from library.frames import FrameKind, FrameMeta, FrameRecord
 from library.store import Library
 
 NEAR_MISSES_TOLD = 5
-
-
-class Verdict(StrEnum):
-    """How well a frame is covered."""
-
-    EXACT = "exact"
-    """Every key is equal or unknown on both sides, and the tolerances are kept."""
-
-    ACCEPTABLE = "acceptable"
-    """It fits, with something to say; the reasons say it."""
-
-    INCOMPATIBLE = "incompatible"
-    """There are masters of that kind, and none fits."""
-
-    MISSING = "missing"
-    """There is no master of that kind."""
-
-    NOT_NEEDED = "not_needed"
-    """Using one would be wrong or pointless."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Match:
-    """The master for one purpose, or ``None``, and why."""
-
-    record: FrameRecord | None
-    verdict: Verdict
-    reasons: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Calibration:
-    """What to calibrate one frame with. A bias is never offered beside a dark: the dark contains it."""
-
-    dark: Match
-    bias: Match
-    flat: Match
-    flat_dark: Match
 
 
 DEFAULT_TOLERANCES = Tolerances()
@@ -81,6 +43,7 @@ def match(
             bias=_bias_beside(flat_dark, chooser),
             flat=_not_needed("a flat is not flattened"),
             flat_dark=flat_dark,
+            defects=_not_needed("a flat is not mended"),
         )
     dark = chooser.choose(FrameKind.DARK)
     return Calibration(
@@ -88,17 +51,18 @@ def match(
         bias=_bias_beside(dark, chooser),
         flat=chooser.choose(FrameKind.FLAT),
         flat_dark=_not_needed("it was taken off within the master flat"),
+        defects=chooser.choose(FrameKind.DEFECTS),
     )
 
 
 def _bias_beside(dark: Match, chooser: _Chooser) -> Match:
-    if dark.record is not None:
+    if dark.usable:
         return _not_needed("the matching dark contains the bias; it would be subtracted twice")
     return chooser.choose(FrameKind.BIAS)
 
 
 def _not_needed(reason: str) -> Match:
-    return Match(record=None, verdict=Verdict.NOT_NEEDED, reasons=(reason,))
+    return Match(record=None, coverage=Coverage.NOT_NEEDED, reasons=(reason,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +73,13 @@ class _Chooser:
 
     def choose(self, *kinds: FrameKind) -> Match:
         """The best that fits, of the first kind that has one."""
-        ruled_out: list[tuple[str, list[str]]] = []
+        ruled_out: list[NearMiss] = []
         for kind in kinds:
             fitting = []
             for record in self.by_kind[kind]:
                 against = ruled_out_by(self.frame, record.meta, self.tolerances)
                 if against:
-                    ruled_out.append((record.path.name, against))
+                    ruled_out.append(NearMiss(record=record, ruled_out_by=tuple(against)))
                 else:
                     fitting.append(record)
             if fitting:
@@ -123,19 +87,20 @@ class _Chooser:
         if not ruled_out:
             return Match(
                 record=None,
-                verdict=Verdict.MISSING,
+                coverage=Coverage.MISSING,
                 reasons=(f"there is no master {kinds[0].replace('_', '-')}",),
             )
-        ruled_out.sort(key=lambda miss: (len(miss[1]), miss[0]))
-        reasons = tuple(f"{name}: {'; '.join(against)}" for name, against in ruled_out[:NEAR_MISSES_TOLD])
-        return Match(record=None, verdict=Verdict.INCOMPATIBLE, reasons=reasons)
+        ruled_out.sort(key=lambda miss: (len(miss.ruled_out_by), miss.record.path.name))
+        near = tuple(ruled_out[:NEAR_MISSES_TOLD])
+        reasons = tuple(f"{miss.record.path.name}: {'; '.join(miss.ruled_out_by)}" for miss in near)
+        return Match(record=None, coverage=Coverage.INCOMPATIBLE, reasons=reasons, near_misses=near)
 
     def _chosen(self, record: FrameRecord) -> Match:
         notes = notes_on(self.frame, record.meta, self.tolerances)
         frames = "1 frame" if record.meta.n_combined == 1 else f"{record.meta.n_combined} frames"
         return Match(
             record=record,
-            verdict=Verdict.ACCEPTABLE if notes else Verdict.EXACT,
+            coverage=Coverage.ACCEPTABLE if notes else Coverage.EXACT,
             reasons=(f"{record.path.name}: {frames}{self._from_frame(record.meta)}", *notes),
         )
 

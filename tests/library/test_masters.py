@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 import library.combine
 from library.combine import clipped_mean, combine
+from library.coverage import Coverage
 from library.errors import LibraryError, UncalibratedFlatError
 from library.frames import FrameKind, FrameMeta, FrameRecord
 from library.masters import build_masters, nominal_temp_c
-from library.matching import Verdict, match
+from library.matching import match
 from library.reading import read_frame
 from library.store import Library
 from library.writing import write_image
@@ -177,7 +178,7 @@ def shoot_a_set(store: Library, *, n: int = 4) -> FrameRecord:
 def test_masters_are_built_once_and_match_the_light(tmp_path: Path) -> None:
     with Library.open(tmp_path) as store:
         light = shoot_a_set(store)
-        assert match(store, light.meta).dark.verdict is Verdict.MISSING
+        assert match(store, light.meta).dark.coverage is Coverage.MISSING
         built = build_masters(store)
         names = [str(record.path.relative_to(store.folder)) for record in built]
         assert names == [
@@ -189,7 +190,7 @@ def test_masters_are_built_once_and_match_the_light(tmp_path: Path) -> None:
         assert build_masters(store) == []
         found = match(store, light.meta)
         assert (found.dark.record, found.flat.record) == (built[1], built[2])
-        assert found.dark.verdict is found.flat.verdict is Verdict.EXACT
+        assert found.dark.coverage is found.flat.coverage is Coverage.EXACT
         assert built[1].meta.n_combined == 4
         assert store.done_steps("p1") == {f"{i:04}" for i in range(13)}
         sub = read_frame(light.path).pixels.astype(float)

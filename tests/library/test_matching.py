@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from library.coverage import Coverage
 from library.fitness import Tolerances
 from library.frames import FrameKind, FrameMeta, FrameRecord
-from library.matching import Verdict, match
+from library.matching import match
 
 LIGHT = FrameMeta(
     kind=FrameKind.LIGHT,
@@ -49,21 +50,21 @@ def test_a_full_set_fits_and_the_bias_is_not_subtracted_twice() -> None:
     records = [master(kind.value, kind) for kind in _MASTER]
     found = match(records, LIGHT)
     assert found.dark.record == records[0]
-    assert found.dark.verdict is Verdict.EXACT
+    assert found.dark.coverage is Coverage.EXACT
     assert found.dark.reasons == ("dark: 20 frames, +0.0 °C from the frame",)
     assert found.flat.record == records[2]
     assert found.bias.record is None
-    assert found.bias.verdict is Verdict.NOT_NEEDED
+    assert found.bias.coverage is Coverage.NOT_NEEDED
     assert "twice" in found.bias.reasons[0]
-    assert found.flat_dark.verdict is Verdict.NOT_NEEDED
+    assert found.flat_dark.coverage is Coverage.NOT_NEEDED
 
 
 def test_without_a_dark_the_bias_is_offered_and_says_what_it_leaves() -> None:
     bias = master("bias", FrameKind.BIAS)
     found = match([bias], LIGHT)
-    assert (found.dark.verdict, found.flat.verdict) == (Verdict.MISSING, Verdict.MISSING)
+    assert (found.dark.coverage, found.flat.coverage) == (Coverage.MISSING, Coverage.MISSING)
     assert found.dark.reasons == ("there is no master dark",)
-    assert (found.bias.record, found.bias.verdict) == (bias, Verdict.ACCEPTABLE)
+    assert (found.bias.record, found.bias.coverage) == (bias, Coverage.ACCEPTABLE)
     assert "a bias leaves the dark current in" in found.bias.reasons
 
 
@@ -88,7 +89,7 @@ def test_a_hard_key_rules_out_and_is_named(
     found = match([master("m", kind, **changes)], LIGHT)
     answer = found.dark if kind is FrameKind.DARK else found.flat
     assert answer.record is None
-    assert answer.verdict is Verdict.INCOMPATIBLE
+    assert answer.coverage is Coverage.INCOMPATIBLE
     assert answer.reasons == (f"m: {reason}",)
 
 
@@ -118,7 +119,7 @@ def test_the_near_misses_are_told_nearest_first_and_not_all() -> None:
 def test_unknown_on_both_sides_is_the_same() -> None:
     unknown: dict[str, Any] = {"gain": None, "offset": None, "read_mode": None, "sensor_temp_c": None}
     answer = match([master("m", FrameKind.DARK, **unknown)], light(**unknown)).dark
-    assert answer.verdict is Verdict.EXACT
+    assert answer.coverage is Coverage.EXACT
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,7 @@ def test_unknown_on_both_sides_is_the_same() -> None:
 )
 def test_what_is_known_on_one_side_is_said(wanted: dict[str, Any], found: dict[str, Any], note: str) -> None:
     answer = match([master("m", FrameKind.DARK, **found)], light(**wanted)).dark
-    assert answer.verdict is Verdict.ACCEPTABLE
+    assert answer.coverage is Coverage.ACCEPTABLE
     assert answer.reasons[1:] == (note,)
 
 
@@ -152,11 +153,11 @@ def test_a_flat_gets_its_flat_dark_or_a_dark_of_its_exposure_or_the_bias() -> No
     bias = master("bias", FrameKind.BIAS)
     assert match([dark, bias, flat_dark], flat).flat_dark.record == flat_dark
     assert match([dark, bias], flat).flat_dark.record == dark
-    assert match([dark, bias], flat).bias.verdict is Verdict.NOT_NEEDED
+    assert match([dark, bias], flat).bias.coverage is Coverage.NOT_NEEDED
     found = match([master("long", FrameKind.DARK), bias], flat)
-    assert found.flat_dark.verdict is Verdict.INCOMPATIBLE
-    assert (found.bias.record, found.bias.verdict) == (bias, Verdict.EXACT)
-    assert found.flat.verdict is found.dark.verdict is Verdict.NOT_NEEDED
+    assert found.flat_dark.coverage is Coverage.INCOMPATIBLE
+    assert (found.bias.record, found.bias.coverage) == (bias, Coverage.EXACT)
+    assert found.flat.coverage is found.dark.coverage is Coverage.NOT_NEEDED
 
 
 @pytest.mark.parametrize(
