@@ -74,6 +74,10 @@ class FrameRecord:
     sha256: str
     size_bytes: int
     meta: FrameMeta
+    retired_at: datetime | None = None
+    """When it was retired: kept, told of, and never used; ``None`` while it is live."""
+
+    retired_because: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ _AS_THEY_ARE = tuple(
 def to_row(
     path: str, sha256: str, size_bytes: int, meta: FrameMeta, *, is_master: bool
 ) -> dict[str, SqlValue]:
-    """The columns of a frame, but for its id."""
+    """The columns of a frame that its file says."""
     return {
         "path": path,
         "sha256": sha256,
@@ -38,7 +38,7 @@ def to_row(
 
 
 def to_record(row: sqlite3.Row, root: Path) -> FrameRecord:
-    """Inverse of :func:`to_row`; ``root`` is the library's folder."""
+    """A row as a record; ``root`` is the library's folder."""
     meta = FrameMeta(
         kind=FrameKind(row["kind"]),
         binning=(row["x_binning"], row["y_binning"]),
@@ -52,4 +52,6 @@ def to_record(row: sqlite3.Row, root: Path) -> FrameRecord:
         sha256=row["sha256"],
         size_bytes=row["size_bytes"],
         meta=meta,
+        retired_at=datetime.fromisoformat(row["retired_at"]) if row["retired_at"] else None,
+        retired_because=row["retired_because"],
     )

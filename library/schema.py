@@ -1,4 +1,8 @@
-"""The catalogue's tables, as numbered migrations; each shares a transaction with its record."""
+"""The catalogue's tables, as numbered migrations; each shares a transaction with its record.
+
+A migration that adds a column which headers fill ends with ``UPDATE frame SET is_stale = 1``: the headers
+of those rows are read again when the library is opened, and their digests stay what they were.
+"""
 
 from __future__ import annotations
 
@@ -49,8 +53,14 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE frame ADD COLUMN rotator_deg REAL",
         "ALTER TABLE frame ADD COLUMN method TEXT",
         "ALTER TABLE frame ADD COLUMN noise_adu REAL",
-        # Rows of before lack what the headers may say: they are read again when the library is opened.
-        "DELETE FROM frame",
+    ),
+    (
+        "ALTER TABLE frame ADD COLUMN retired_at TEXT",
+        "ALTER TABLE frame ADD COLUMN retired_because TEXT",
+        "ALTER TABLE frame ADD COLUMN is_stale INTEGER NOT NULL DEFAULT 0",
+        # Rows of before lack what the headers may say in the columns of migration 2.
+        "UPDATE frame SET is_stale = 1",
+        "CREATE TABLE verified (path TEXT PRIMARY KEY, sha256 TEXT NOT NULL, at TEXT NOT NULL) STRICT",
     ),
 )
 

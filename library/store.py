@@ -130,8 +130,12 @@ class Library:
         filter: str | None = None,  # noqa: A002 - it is the field's name for it
         camera: str | None = None,
         master: bool | None = None,
+        retired: bool | None = False,
     ) -> list[FrameRecord]:
-        """Frames for which all that is given is so, oldest first; ``master`` asks for masters or for subs."""
+        """Frames for which all that is given is so, oldest first; ``master`` asks for masters or for subs.
+
+        Retired frames are left out unless they are asked for: ``True`` gives them alone, ``None`` all.
+        """
         wanted: dict[str, SqlValue] = {
             "kind": kind,
             "plan_id": plan_id,
@@ -141,18 +145,20 @@ class Library:
             "is_master": master,
         }
         given = {column: value for column, value in wanted.items() if value is not None}
-        return self._select(
-            " AND ".join(f"{column} = ?" for column in given) or "TRUE", tuple(given.values())
-        )
+        conditions = [f"{column} = ?" for column in given]
+        if retired is not None:
+            conditions.append(f"retired_at IS {'NOT ' if retired else ''}NULL")
+        return self._select(" AND ".join(conditions) or "TRUE", tuple(given.values()))
 
     def done_steps(self, plan_id: str) -> set[str]:
-        """The steps of a plan whose frames are durable."""
-        return {record.meta.step_id for record in self.find(plan_id=plan_id) if record.meta.step_id}
+        """The steps of a plan whose frames are durable, be they retired since."""
+        records = self.find(plan_id=plan_id, retired=None)
+        return {record.meta.step_id for record in records if record.meta.step_id}
 
     def verify(self) -> list[tuple[FrameRecord, str]]:
         """Frames whose file is gone or no longer what was written, with what is wrong."""
         wrong = []
-        for record in self.find():
+        for record in self.find(retired=None):
             try:
                 if digest_file(record.path) != record.sha256:
                     wrong.append((record, "its bytes have changed"))
@@ -171,6 +177,7 @@ class Library:
             files, parts = scan(self.folder)
             for part in parts:
                 (self.folder / part).unlink(missing_ok=True)
+            connection.execute("DELETE FROM frame WHERE is_stale")
             rows = {
                 str(row["path"]): int(row["size_bytes"])
                 for row in connection.execute("SELECT path, size_bytes FROM frame")
