@@ -21,7 +21,8 @@ class Coverage(StrEnum):
     """No dark fits, and a dark model of these settings can synthesise one; the record is the model."""
 
     TEMPERATURE = "temperature"
-    """A dark of the right settings and exposure but another temperature: offered, never applied unasked."""
+    """A dark of the right settings and exposure but another temperature, or one that is not known: offered,
+    never applied unasked."""
 
     INCOMPATIBLE = "incompatible"
     """There are masters of that kind, and none fits."""
@@ -50,7 +51,7 @@ class Verdict(StrEnum):
     """Known on one side only, which this field allows."""
 
     OUTSIDE = "outside"
-    """Outside the range that a model was made from, and near enough to be extrapolated."""
+    """Beyond the tolerance, or the range of a model, in a field that tells it and does not forbid it."""
 
     DIFFERS = "differs"
     """It rules the master out, also when it is known on one side only and this field forbids that."""

@@ -1,59 +1,85 @@
-"""Whether a master fits a frame, field by field, in words."""
+"""What must agree between a frame and its master, how far it may differ, and how that is said."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
+from library.coverage import Value
 from library.frames import FrameKind, FrameMeta
+from library.tolerances import Tolerances
 
-_T = TypeVar("_T")
+Range = tuple[float, float]
+DAY_S = 86400.0
+_DARKS = frozenset({FrameKind.DARK, FrameKind.FLAT_DARK, FrameKind.DARK_MODEL})
+_FLATS = frozenset({FrameKind.FLAT})
+_MASTERS = frozenset(FrameKind) - {FrameKind.LIGHT}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tolerances:
-    """How far a dark may be from the frame it is for. Exposures may differ by the larger of the two."""
+class Setting:
+    """A hard key: it is equal, or the master is ruled out. Text is compared regardless of case."""
 
-    temp_c: float = 1.0
-    exposure_s: float = 0.05
-    exposure_fraction: float = 0.01
-
-
-def ruled_out_by(wanted: FrameMeta, found: FrameMeta, tolerances: Tolerances) -> list[str]:
-    """What makes the master unfit for the frame; nothing, if it fits."""
-    against = [
-        *_differs("camera", wanted.camera or None, found.camera or None, strict=True),
-        *_differs("size", (wanted.width, wanted.height), (found.width, found.height), _times),
-        *_differs("binning", wanted.binning, found.binning, _times),
-        *_differs("gain", wanted.gain, found.gain, _general, strict=True),
-        *_differs("offset", wanted.offset, found.offset, _general, strict=True),
-        *_differs("read mode", wanted.read_mode, found.read_mode),
-        *_differs("Bayer pattern", wanted.bayer_pattern, found.bayer_pattern),
-    ]
-    if found.kind is FrameKind.FLAT:
-        against += _differs("filter", wanted.filter, found.filter, strict=True)
-    if found.kind in {FrameKind.DARK, FrameKind.FLAT_DARK}:
-        against += _beyond_tolerance(wanted, found, tolerances)
-    return against
+    name: str
+    label: str
+    value: Callable[[FrameMeta], Value]
+    kinds: frozenset[FrameKind] = _MASTERS
 
 
-def notes_on(wanted: FrameMeta, found: FrameMeta, tolerances: Tolerances) -> list[str]:
-    """What does not rule the master out, and should be said."""
-    notes = []
-    for name, a, b in (
-        ("read mode", wanted.read_mode, found.read_mode),
-        ("Bayer pattern", wanted.bayer_pattern, found.bayer_pattern),
-    ):
-        if (a is None) != (b is None):
-            notes.append(f"{name} is known of {'the frame' if b is None else 'the master'} only")
-    if found.kind is FrameKind.BIAS:
-        away_c = distance(temperature_c(wanted), temperature_c(found))
-        if away_c > tolerances.temp_c:
-            notes.append(f"it is {away_c:.1f} °C from the frame")
-        if wanted.kind is FrameKind.LIGHT:
-            notes.append("a bias leaves the dark current in")
-    return notes
+SETTINGS = (
+    Setting(name="camera", label="camera", value=lambda meta: meta.camera.strip() or None),
+    Setting(name="size", label="size", value=lambda meta: f"{meta.width}×{meta.height}"),
+    # A frame that names no origin starts at the sensor's first pixel, as SBFITSEXT has it.
+    Setting(name="origin", label="origin", value=lambda meta: "{}, {}".format(*(meta.origin or (0, 0)))),
+    Setting(name="binning", label="binning", value=lambda meta: "{}×{}".format(*meta.binning)),
+    Setting(name="gain", label="gain", value=lambda meta: meta.gain),
+    Setting(name="offset", label="offset", value=lambda meta: meta.offset),
+    Setting(name="read_mode", label="read mode", value=lambda meta: meta.read_mode),
+    Setting(name="bayer_pattern", label="Bayer pattern", value=lambda meta: meta.bayer_pattern),
+    Setting(name="filter", label="filter", value=lambda meta: meta.filter, kinds=_FLATS),
+    Setting(name="telescope", label="telescope", value=lambda meta: meta.telescope, kinds=_FLATS),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantity:
+    """A field with a tolerance. ``same_within`` is what its readings scatter by anyway."""
+
+    name: str
+    label: str
+    span: Callable[[FrameMeta], Range | None]
+    unit: str
+    tolerance: Callable[[Tolerances, FrameKind, float], float]
+    digits: str = "g"
+    same_within: float = 0.0
+    same_fraction: float = 0.0
+    kinds: frozenset[FrameKind] = _MASTERS
+    told_only: frozenset[FrameKind] = frozenset()
+    """Kinds that it does not rule out, however far it is."""
+
+    def show(self, value: float) -> str:
+        """A value with its unit."""
+        return f"{value:{self.digits}}{self.unit}"
+
+
+def _temperature_tolerance(tolerances: Tolerances, kind: FrameKind, _wanted: float) -> float:
+    return tolerances.model_temp_c if kind is FrameKind.DARK_MODEL else tolerances.temp_c
+
+
+def _exposure_tolerance(tolerances: Tolerances, kind: FrameKind, wanted: float) -> float:
+    if kind is FrameKind.DARK_MODEL:
+        return tolerances.model_exposure_fraction * wanted
+    return max(tolerances.exposure_s, tolerances.exposure_fraction * wanted)
+
+
+def _most_days(tolerances: Tolerances, kind: FrameKind, _wanted: float) -> float:
+    if kind is FrameKind.FLAT:
+        return tolerances.flat_days
+    return tolerances.bias_days if kind is FrameKind.BIAS else tolerances.dark_days
+
+
+def _days(meta: FrameMeta) -> float | None:
+    return None if meta.date_obs is None else meta.date_obs.timestamp() / DAY_S
 
 
 def temperature_c(meta: FrameMeta) -> float | None:
@@ -61,57 +87,82 @@ def temperature_c(meta: FrameMeta) -> float | None:
     return meta.set_temp_c if meta.sensor_temp_c is None else meta.sensor_temp_c
 
 
-def distance(wanted: float | None, found: float | None) -> float:
-    """How far apart two values are; unknown ones are no distance."""
-    return 0.0 if wanted is None or found is None else abs(found - wanted)
+def _point(value: float | None) -> Range | None:
+    return None if value is None else (value, value)
 
 
-def _beyond_tolerance(wanted: FrameMeta, found: FrameMeta, tolerances: Tolerances) -> list[str]:
-    against = []
-    wanted_c, found_c = temperature_c(wanted), temperature_c(found)
-    if wanted_c is None or found_c is None:
-        against += _differs("temperature", wanted_c, found_c, _celsius, strict=True)
-    elif abs(found_c - wanted_c) > tolerances.temp_c:
-        allowed = f"{_celsius(wanted_c)} ± {tolerances.temp_c:g} °C"
-        against.append(f"temperature {_celsius(found_c)}, wanted {allowed}")
-    wanted_s, found_s = wanted.exposure_s, found.exposure_s
-    if wanted_s is None or found_s is None:
-        against += _differs("exposure", wanted_s, found_s, _seconds, strict=True)
-    else:
-        allowed_s = max(tolerances.exposure_s, tolerances.exposure_fraction * wanted_s)
-        if abs(found_s - wanted_s) > allowed_s:
-            against.append(
-                f"exposure {_seconds(found_s)}, wanted {_seconds(wanted_s)} ± {_seconds(allowed_s)}"
-            )
-    return against
+def _temperatures(meta: FrameMeta) -> Range | None:
+    if meta.kind is FrameKind.DARK_MODEL:
+        return getattr(meta, "temp_range_c", None)
+    return _point(temperature_c(meta))
 
 
-def _differs(
-    name: str,
-    wanted: _T | None,
-    found: _T | None,
-    show: Callable[[_T], str] = str,
-    *,
-    strict: bool = False,
-) -> list[str]:
-    """Say that two values differ; with ``strict``, one unknown and one known value do."""
-    if wanted == found or (not strict and (wanted is None or found is None)):
-        return []
-    texts = ["unknown" if value is None else show(value) for value in (found, wanted)]
-    return [f"{name} {texts[0]}, wanted {texts[1]}"]
+def _exposures(meta: FrameMeta) -> Range | None:
+    if meta.kind is FrameKind.DARK_MODEL:
+        return getattr(meta, "exposure_range_s", None)
+    return _point(meta.exposure_s)
 
 
-def _times(pair: tuple[int, int]) -> str:
-    return f"{pair[0]}×{pair[1]}"
+TEMPERATURE, EXPOSURE, ROTATOR, DATE = "sensor_temp_c", "exposure_s", "rotator_deg", "date_obs"
+
+QUANTITIES = (
+    Quantity(
+        name=TEMPERATURE,
+        label="temperature",
+        span=_temperatures,
+        unit=" °C",
+        digits=".1f",
+        tolerance=_temperature_tolerance,
+        same_within=0.3,
+        kinds=_MASTERS - _FLATS,
+        told_only=frozenset({FrameKind.BIAS, FrameKind.DEFECTS}),
+    ),
+    Quantity(
+        name=EXPOSURE,
+        label="exposure",
+        span=_exposures,
+        unit=" s",
+        tolerance=_exposure_tolerance,
+        same_within=0.001,
+        same_fraction=0.001,
+        kinds=_DARKS,
+    ),
+    Quantity(
+        name="focal_length_mm",
+        label="focal length",
+        span=lambda meta: _point(meta.focal_length_mm),
+        unit=" mm",
+        tolerance=lambda tolerances, _kind, wanted: tolerances.focal_length_fraction * wanted,
+        same_fraction=0.002,
+        kinds=_FLATS,
+    ),
+    Quantity(
+        name=ROTATOR,
+        label="rotator",
+        span=lambda meta: _point(meta.rotator_deg),
+        unit="°",
+        digits=".1f",
+        tolerance=lambda tolerances, _kind, _wanted: tolerances.rotator_deg,
+        same_within=0.2,
+        kinds=_FLATS,
+    ),
+    Quantity(
+        name=DATE,
+        label="age",
+        span=lambda meta: _point(_days(meta)),
+        unit=" days",
+        digits=".0f",
+        tolerance=_most_days,
+        same_within=float("inf"),
+    ),
+)
 
 
-def _general(value: float) -> str:
-    return f"{value:g}"
+def settings_of(kind: FrameKind) -> tuple[Setting, ...]:
+    """The hard keys of a kind of master."""
+    return tuple(setting for setting in SETTINGS if kind in setting.kinds)
 
 
-def _celsius(value: float) -> str:
-    return f"{value:.1f} °C"
-
-
-def _seconds(value: float) -> str:
-    return f"{value:g} s"
+def quantities_of(kind: FrameKind) -> tuple[Quantity, ...]:
+    """The fields with tolerances of a kind of master."""
+    return tuple(quantity for quantity in QUANTITIES if kind in quantity.kinds)

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from library.coverage import Calibration, Coverage, Match, NearMiss
-from library.fitness import Tolerances, distance, notes_on, ruled_out_by, temperature_c
+import numpy as np
+
+from library.comparison import Comparison, compare
+from library.coverage import Calibration, Coverage, Match, NearMiss, Verdict
+from library.fitness import temperature_c
 from library.frames import FrameKind, FrameMeta, FrameRecord
+from library.residual import dark_residual_adu, flat_residual_adu, own_noise_adu
+from library.shelves import Shelf
 from library.store import Library
+from library.tolerances import Tolerances
 
 NEAR_MISSES_TOLD = 5
-
-
 DEFAULT_TOLERANCES = Tolerances()
+
+_BEST_FIRST = tuple(Coverage)
+_Shelves = Mapping[FrameKind, Shelf]
 
 
 def match(
@@ -21,105 +28,157 @@ def match(
     frame: FrameMeta,
     *,
     tolerances: Tolerances = DEFAULT_TOLERANCES,
+    level_adu: float | None = None,
 ) -> Calibration:
     """Find the calibration of a light, or of a flat (its flat-dark or bias), among a library's masters.
 
-    Given records, all of them are candidates. Camera, size, binning, gain, offset, read mode and Bayer
-    pattern must be the same; unknown on both sides counts as the same. Camera, gain and offset known on one
-    side only do not match; read mode and Bayer pattern then do, and the reasons say so. Darks and
-    flat-darks keep the tolerances, flats need the same filter. Of those that fit, the nearest in
-    temperature wins, then in exposure, then the one of more frames, then the newer.
+    Given records, all of them are candidates. What must agree, and how far it may differ, is in
+    :mod:`library.fitness`; what may be applied unasked, in :class:`Match`. Where no dark fits, a dark model
+    may stand in; where there is none, the dark that is only of another temperature is told, and the bias is
+    what may be applied. ``level_adu`` is the light's own level, for the noise that its flat leaves.
     """
-    if isinstance(source, Library):
-        source = source.find(master=True)
+    shelves = _shelves_of(source) if isinstance(source, Library) else _shelve(source)
+    return _Chooser(frame, shelves, tolerances, level_adu).calibration()
+
+
+def _shelves_of(library: Library) -> _Shelves:
+    """The library's masters."""
+    return _shelve(library.find(master=True))
+
+
+def _shelve(records: Iterable[FrameRecord]) -> _Shelves:
     by_kind: dict[FrameKind, list[FrameRecord]] = {kind: [] for kind in FrameKind}
-    for record in source:
+    for record in records:
         by_kind[record.meta.kind].append(record)
-    chooser = _Chooser(frame, by_kind, tolerances)
-    if frame.kind is FrameKind.FLAT:
-        flat_dark = chooser.choose(FrameKind.FLAT_DARK, FrameKind.DARK)
-        return Calibration(
-            dark=_not_needed("a flat has its flat-dark or bias"),
-            bias=_bias_beside(flat_dark, chooser),
-            flat=_not_needed("a flat is not flattened"),
-            flat_dark=flat_dark,
-            defects=_not_needed("a flat is not mended"),
-        )
-    dark = chooser.choose(FrameKind.DARK)
-    return Calibration(
-        dark=dark,
-        bias=_bias_beside(dark, chooser),
-        flat=chooser.choose(FrameKind.FLAT),
-        flat_dark=_not_needed("it was taken off within the master flat"),
-        defects=chooser.choose(FrameKind.DEFECTS),
-    )
-
-
-def _bias_beside(dark: Match, chooser: _Chooser) -> Match:
-    if dark.usable:
-        return _not_needed("the matching dark contains the bias; it would be subtracted twice")
-    return chooser.choose(FrameKind.BIAS)
-
-
-def _not_needed(reason: str) -> Match:
-    return Match(record=None, coverage=Coverage.NOT_NEEDED, reasons=(reason,))
+    return {kind: Shelf(kind, masters) for kind, masters in by_kind.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class _Chooser:
     frame: FrameMeta
-    by_kind: dict[FrameKind, list[FrameRecord]]
+    shelves: _Shelves
     tolerances: Tolerances
+    level_adu: float | None
 
-    def choose(self, *kinds: FrameKind) -> Match:
-        """The best that fits, of the first kind that has one."""
-        ruled_out: list[NearMiss] = []
-        for kind in kinds:
-            fitting = []
-            for record in self.by_kind[kind]:
-                against = ruled_out_by(self.frame, record.meta, self.tolerances)
-                if against:
-                    ruled_out.append(NearMiss(record=record, ruled_out_by=tuple(against)))
-                else:
-                    fitting.append(record)
-            if fitting:
-                return self._chosen(min(fitting, key=self._rank))
-        if not ruled_out:
-            return Match(
-                record=None,
-                coverage=Coverage.MISSING,
-                reasons=(f"there is no master {kinds[0].replace('_', '-')}",),
+    def calibration(self) -> Calibration:
+        if self.frame.kind is FrameKind.LIGHT:
+            dark = self._dark()
+            return Calibration(
+                dark=dark,
+                bias=self._bias_beside(dark),
+                flat=self._choose(FrameKind.FLAT),
+                flat_dark=_not_needed("it was taken off within the master flat"),
+                defects=self._choose(FrameKind.DEFECTS),
             )
-        ruled_out.sort(key=lambda miss: (len(miss.ruled_out_by), miss.record.path.name))
-        near = tuple(ruled_out[:NEAR_MISSES_TOLD])
-        reasons = tuple(f"{miss.record.path.name}: {'; '.join(miss.ruled_out_by)}" for miss in near)
-        return Match(record=None, coverage=Coverage.INCOMPATIBLE, reasons=reasons, near_misses=near)
+        if self.frame.kind is FrameKind.FLAT:
+            flat_dark = self._choose(FrameKind.FLAT_DARK, FrameKind.DARK)
+            return Calibration(
+                dark=_not_needed("a flat has its flat-dark or bias"),
+                bias=self._bias_beside(flat_dark),
+                flat=_not_needed("a flat is not flattened"),
+                flat_dark=flat_dark,
+                defects=_not_needed("a flat is not mended"),
+            )
+        none = _not_needed(f"a {self.frame.kind.replace('_', ' ')} is not calibrated; it is what calibrates")
+        return Calibration(dark=none, bias=none, flat=none, flat_dark=none, defects=none)
 
-    def _chosen(self, record: FrameRecord) -> Match:
-        notes = notes_on(self.frame, record.meta, self.tolerances)
-        frames = "1 frame" if record.meta.n_combined == 1 else f"{record.meta.n_combined} frames"
+    def _bias_beside(self, dark: Match) -> Match:
+        if dark.usable:
+            return _not_needed("the matching dark contains the bias; it would be subtracted twice")
+        return self._choose(FrameKind.BIAS)
+
+    def _dark(self) -> Match:
+        """A dark that fits, or else a model, or else a dark of another temperature, which is told only."""
+        darks, models = self._compare(FrameKind.DARK), self._compare(FrameKind.DARK_MODEL)
+        near = _nearest(darks, models)
+        if len(rows := darks.fitting()):
+            return self._chosen(darks, darks.best(rows), near)
+        if len(rows := models.fitting()):
+            return self._chosen(models, models.best(rows), near, Coverage.MODELLED)
+        if len(rows := darks.only_temperature_differs()):
+            return self._chosen(darks, darks.best(rows), near, Coverage.TEMPERATURE)
+        return _none(FrameKind.DARK, near)
+
+    def _choose(self, *kinds: FrameKind) -> Match:
+        """The best of the first kind; one of a later kind, if it fits better."""
+        compared = [self._compare(kind) for kind in kinds]
+        near = _nearest(*compared)
+        found = [
+            self._chosen(each, each.best(rows), near) for each in compared if len(rows := each.fitting())
+        ]
+        if not found:
+            return _none(kinds[0], near)
+        return min(found, key=lambda answer: _BEST_FIRST.index(answer.coverage))
+
+    def _compare(self, kind: FrameKind) -> Comparison:
+        return compare(self.shelves[kind], self.frame, self.tolerances)
+
+    def _chosen(
+        self,
+        compared: Comparison,
+        row: int,
+        near: tuple[NearMiss, ...],
+        coverage: Coverage | None = None,
+    ) -> Match:
+        record = compared.shelf.records[row]
+        notes = compared.told(row, *(set(Verdict) - {Verdict.SAME}))
+        if record.meta.kind is FrameKind.BIAS and self.frame.kind is FrameKind.LIGHT:
+            notes.append("a bias leaves the dark current in")
+        if coverage is None:
+            coverage = Coverage.ACCEPTABLE if notes else Coverage.EXACT
         return Match(
             record=record,
-            coverage=Coverage.ACCEPTABLE if notes else Coverage.EXACT,
-            reasons=(f"{record.path.name}: {frames}{self._from_frame(record.meta)}", *notes),
+            coverage=coverage,
+            reasons=(self._introduced(record), *notes),
+            residual_noise_adu=self._residual_adu(record.meta),
+            fields=compared.fields(row),
+            near_misses=tuple(miss for miss in near if miss.record is not record)[:NEAR_MISSES_TOLD],
         )
 
-    def _rank(self, record: FrameRecord) -> tuple[float, float, int, float, str]:
+    def _introduced(self, record: FrameRecord) -> str:
+        """The master's name, its depth, and how far its temperature is from the frame's."""
         meta = record.meta
-        newest = -meta.date_obs.timestamp() if meta.date_obs else 0.0
-        away_c = distance(temperature_c(self.frame), temperature_c(meta))
-        away_s = distance(self.frame.exposure_s, meta.exposure_s)
-        exposure_counts = meta.kind in {FrameKind.DARK, FrameKind.FLAT_DARK}
-        return (
-            round(away_c, 1),  # what a sensor can tell
-            round(away_s, 3) if exposure_counts else 0.0,
-            -meta.n_combined,
-            newest,
-            str(record.path),
-        )
+        if meta.kind is FrameKind.DARK_MODEL:
+            return f"{record.path.name}: a dark is synthesised for this exposure and temperature"
+        frames = "1 frame" if meta.n_combined == 1 else f"{meta.n_combined} frames"
+        wanted_c, found_c = temperature_c(self.frame), temperature_c(meta)
+        if meta.kind is FrameKind.FLAT or wanted_c is None or found_c is None:
+            return f"{record.path.name}: {frames}"
+        return f"{record.path.name}: {frames}, {found_c - wanted_c:+.1f} °C from the frame"
 
-    def _from_frame(self, found: FrameMeta) -> str:
-        wanted_c, found_c = temperature_c(self.frame), temperature_c(found)
-        if found.kind is FrameKind.FLAT or wanted_c is None or found_c is None:
-            return ""
-        return f", {found_c - wanted_c:+.1f} °C from the frame"
+    def _residual_adu(self, master: FrameMeta) -> float | None:
+        match master.kind:
+            case FrameKind.DARK | FrameKind.FLAT_DARK:
+                return dark_residual_adu(self.frame, master, self._bias_like(master))
+            case FrameKind.FLAT:
+                return flat_residual_adu(master, self.level_adu)
+            case FrameKind.BIAS:
+                return own_noise_adu(master, self._bias_like(master))
+            case _:
+                return None
+
+    def _bias_like(self, master: FrameMeta) -> FrameMeta | None:
+        """A bias of the same settings whose noise is known."""
+        biases = self.shelves[FrameKind.BIAS]
+        rows = np.flatnonzero(biases.same_settings(master) & biases.noise_known)
+        return biases.records[int(rows[0])].meta if len(rows) else None
+
+
+def _nearest(*compared: Comparison) -> tuple[NearMiss, ...]:
+    """The near misses of several kinds together; one more than is told, for one may be the answer."""
+    misses = [miss for each in compared for miss in each.near_misses(NEAR_MISSES_TOLD + 1)]
+    misses.sort(key=lambda miss: (miss[0], str(miss[1].record.path)))
+    return tuple(miss for _, miss in misses)
+
+
+def _none(kind: FrameKind, near: tuple[NearMiss, ...]) -> Match:
+    if not near:
+        name = "defect map" if kind is FrameKind.DEFECTS else f"master {kind.replace('_', '-')}"
+        return Match(record=None, coverage=Coverage.MISSING, reasons=(f"there is no {name}",))
+    near = near[:NEAR_MISSES_TOLD]
+    reasons = tuple(f"{miss.record.path.name}: {'; '.join(miss.ruled_out_by)}" for miss in near)
+    return Match(record=None, coverage=Coverage.INCOMPATIBLE, reasons=reasons, near_misses=near)
+
+
+def _not_needed(reason: str) -> Match:
+    return Match(record=None, coverage=Coverage.NOT_NEEDED, reasons=(reason,))

@@ -1,0 +1,80 @@
+"""The noise that a master leaves behind: its own, and what its other temperature and exposure leave."""
+
+from __future__ import annotations
+
+import math
+
+from library.fitness import temperature_c
+from library.frames import FrameMeta
+
+DOUBLING_C = 6.0
+"""The step that doubles dark current, where nothing is known of the camera; the dark model's prior too."""
+
+
+def own_noise_adu(master: FrameMeta, bias: FrameMeta | None) -> float | None:
+    """The random noise in one pixel of a master: as its header says (NOISEADU), or else estimated.
+
+    From another master of the same settings, whose N frames left σ: one frame has σ·√N, and a mean of
+    N′ of them σ·√(N/N′). From a bias this is a lower bound for a dark, whose own shot noise is not in it.
+    """
+    if master.noise_adu is not None:
+        return master.noise_adu
+    if bias is None or bias.noise_adu is None:
+        return None
+    return bias.noise_adu * math.sqrt(bias.n_combined / master.n_combined)
+
+
+def dark_residual_adu(
+    frame: FrameMeta, dark: FrameMeta, bias: FrameMeta | None, *, doubling_c: float = DOUBLING_C
+) -> float | None:
+    """The noise (1 σ in one pixel) that subtracting ``dark`` leaves in a frame, beyond the frame's own.
+
+    Dark current grows with the exposure t and doubles every ``doubling_c``, so the frame's dark signal is the
+    master's times f = (t/t₀)·2^((T − T₀)/ΔT). Subtracted as it is, the master leaves (f − 1) of its pattern
+    and all of its own noise σ₀:
+
+        σ² = σ₀² + (f − 1)²·P²,   P² = S² − σ₀² − (S_b² − σ_b²)
+
+    S is the robust spread of the master's pixels (SPRDADU); from the pattern P the bias's own is taken off,
+    which does not grow, where the bias tells it; else P is an upper bound. Dark current is that of
+    Widenhorn et al. 2002 (Proc. SPIE 4669, 193) for a small step of temperature. Hot pixels are not in a
+    robust spread, nor in the answer. A mismatch with no pattern known, or no noise, gives ``None``.
+    """
+    noise = own_noise_adu(dark, bias)
+    factor = _growth(frame, dark, doubling_c)
+    if noise is None or factor is None:
+        return None
+    if factor == 1.0:
+        return noise
+    spread = _spread_adu(dark)
+    if spread is None:
+        return None
+    pattern_2 = spread**2 - noise**2
+    bias_spread = None if bias is None else _spread_adu(bias)
+    if bias is not None and bias_spread is not None and bias.noise_adu is not None:
+        pattern_2 -= max(bias_spread**2 - bias.noise_adu**2, 0.0)
+    return math.sqrt(noise**2 + (factor - 1) ** 2 * max(pattern_2, 0.0))
+
+
+def _spread_adu(meta: FrameMeta) -> float | None:
+    return getattr(meta, "spread_adu", None)
+
+
+def flat_residual_adu(flat: FrameMeta, level_adu: float | None) -> float | None:
+    """The noise that dividing by a flat leaves at a level of light: its relative noise times the level."""
+    return None if flat.noise_adu is None or level_adu is None else flat.noise_adu * abs(level_adu)
+
+
+def _growth(frame: FrameMeta, dark: FrameMeta, doubling_c: float) -> float | None:
+    """How much larger the frame's dark signal is than the master's; unknown on both sides is the same."""
+    factor = 1.0
+    wanted_c, found_c = temperature_c(frame), temperature_c(dark)
+    if (wanted_c is None) != (found_c is None) or (frame.exposure_s is None) != (dark.exposure_s is None):
+        return None
+    if wanted_c is not None and found_c is not None:
+        factor *= 2.0 ** ((wanted_c - found_c) / doubling_c)
+    if frame.exposure_s is not None and dark.exposure_s is not None and frame.exposure_s != dark.exposure_s:
+        if not dark.exposure_s:
+            return None
+        factor *= frame.exposure_s / dark.exposure_s
+    return factor
