@@ -64,6 +64,15 @@ class FrameMeta:
     noise_adu: float | None = None
     """NOISEADU: a master's own random noise in one pixel (1 σ), fixed pattern left out."""
 
+    spread_adu: float | None = None
+    """SPRDADU: robust spread (1.4826 MAD) of a master's pixels, fixed pattern and noise together."""
+
+    temp_range_c: tuple[float, float] | None = None
+    """TEMPMIN, TEMPMAX: the sensor temperatures that a dark model was fitted to."""
+
+    exposure_range_s: tuple[float, float] | None = None
+    """EXPMIN, EXPMAX: the exposures that a dark model was fitted to."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameRecord:

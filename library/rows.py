@@ -14,7 +14,7 @@ SqlValue = str | int | float | None
 _AS_THEY_ARE = tuple(
     field.name
     for field in dataclasses.fields(FrameMeta)
-    if field.name not in {"kind", "binning", "origin", "date_obs"}
+    if field.name not in {"kind", "binning", "origin", "date_obs", "temp_range_c", "exposure_range_s"}
 )
 
 
@@ -33,6 +33,10 @@ def to_row(
         "x_origin": meta.origin[0] if meta.origin else None,
         "y_origin": meta.origin[1] if meta.origin else None,
         "date_obs": meta.date_obs.isoformat() if meta.date_obs else None,
+        "temp_from_c": meta.temp_range_c[0] if meta.temp_range_c else None,
+        "temp_to_c": meta.temp_range_c[1] if meta.temp_range_c else None,
+        "exposure_from_s": meta.exposure_range_s[0] if meta.exposure_range_s else None,
+        "exposure_to_s": meta.exposure_range_s[1] if meta.exposure_range_s else None,
         **{name: getattr(meta, name) for name in _AS_THEY_ARE},
     }
 
@@ -44,6 +48,8 @@ def to_record(row: sqlite3.Row, root: Path) -> FrameRecord:
         binning=(row["x_binning"], row["y_binning"]),
         origin=None if row["x_origin"] is None else (row["x_origin"], row["y_origin"]),
         date_obs=datetime.fromisoformat(row["date_obs"]) if row["date_obs"] else None,
+        temp_range_c=_pair(row["temp_from_c"], row["temp_to_c"]),
+        exposure_range_s=_pair(row["exposure_from_s"], row["exposure_to_s"]),
         **{name: row[name] for name in _AS_THEY_ARE},
     )
     return FrameRecord(
@@ -55,3 +61,7 @@ def to_record(row: sqlite3.Row, root: Path) -> FrameRecord:
         retired_at=datetime.fromisoformat(row["retired_at"]) if row["retired_at"] else None,
         retired_because=row["retired_because"],
     )
+
+
+def _pair(low: float | None, high: float | None) -> tuple[float, float] | None:
+    return None if low is None or high is None else (low, high)

@@ -62,6 +62,25 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "UPDATE frame SET is_stale = 1",
         "CREATE TABLE verified (path TEXT PRIMARY KEY, sha256 TEXT NOT NULL, at TEXT NOT NULL) STRICT",
     ),
+    (
+        # So that whoever holds the masters in memory knows when to read them again, whichever process wrote.
+        "CREATE TABLE revision (masters INTEGER NOT NULL) STRICT",
+        "INSERT INTO revision VALUES (0)",
+        *(
+            f"CREATE TRIGGER master_{verb.lower()} AFTER {verb} ON frame WHEN {row}.is_master "
+            "BEGIN UPDATE revision SET masters = masters + 1; END"
+            for verb, row in (("INSERT", "NEW"), ("UPDATE", "NEW"), ("DELETE", "OLD"))
+        ),
+        "ALTER TABLE frame ADD COLUMN spread_adu REAL",
+        "UPDATE frame SET is_stale = 1 WHERE is_master",
+    ),
+    (
+        # A dark model's ranges; no row of before has any.
+        "ALTER TABLE frame ADD COLUMN temp_from_c REAL",
+        "ALTER TABLE frame ADD COLUMN temp_to_c REAL",
+        "ALTER TABLE frame ADD COLUMN exposure_from_s REAL",
+        "ALTER TABLE frame ADD COLUMN exposure_to_s REAL",
+    ),
 )
 
 
