@@ -24,8 +24,8 @@ READ_MODE = ("READOUTM", "READMODE", "READ-MODE")
 N_COMBINED = ("NCOMBINE", "STACKCNT", "NCOMBINED")
 EGAIN = ("EGAIN", "E-GAIN")
 ROTATOR = ("ROTATANG", "ROTATOR", "ROTPOS", "POSANGLE")
-METHOD, NOISE = "COMBMETH", "NOISEADU"
-"""Our own keywords of a master: how it was combined, and the random noise that is left in one pixel."""
+METHOD, NOISE, SPREAD = "COMBMETH", "NOISEADU", "SPRDADU"
+"""Our own keywords of a master: how it was combined, the random noise in a pixel, the spread of the pixels."""
 
 _KINDS = (
     (re.compile(r"defectmap|badpixelmap"), FrameKind.DEFECTS),
@@ -71,6 +71,7 @@ def frame_meta(header: Mapping[str, CardValue], width: int, height: int, planes:
         egain_e_per_adu=_number(header, *EGAIN),
         method=_text(header, METHOD),
         noise_adu=_not_negative(_number(header, NOISE)),
+        spread_adu=_not_negative(_number(header, SPREAD)),
     )
 
 

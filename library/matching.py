@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -21,6 +22,7 @@ DEFAULT_TOLERANCES = Tolerances()
 
 _BEST_FIRST = tuple(Coverage)
 _Shelves = Mapping[FrameKind, Shelf]
+_shelves: WeakKeyDictionary[Library, tuple[int, _Shelves]] = WeakKeyDictionary()
 
 
 def match(
@@ -42,8 +44,12 @@ def match(
 
 
 def _shelves_of(library: Library) -> _Shelves:
-    """The library's masters."""
-    return _shelve(library.find(master=True))
+    """The library's masters, read again only when they have changed, by whomever."""
+    revision = library.masters_revision()
+    known = _shelves.get(library)
+    if known is None or known[0] != revision:
+        known = _shelves[library] = (revision, _shelve(library.find(master=True, retired=None)))
+    return known[1]
 
 
 def _shelve(records: Iterable[FrameRecord]) -> _Shelves:

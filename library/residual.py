@@ -46,18 +46,12 @@ def dark_residual_adu(
         return None
     if factor == 1.0:
         return noise
-    spread = _spread_adu(dark)
-    if spread is None:
+    if dark.spread_adu is None:
         return None
-    pattern_2 = spread**2 - noise**2
-    bias_spread = None if bias is None else _spread_adu(bias)
-    if bias is not None and bias_spread is not None and bias.noise_adu is not None:
-        pattern_2 -= max(bias_spread**2 - bias.noise_adu**2, 0.0)
+    pattern_2 = dark.spread_adu**2 - noise**2
+    if bias is not None and bias.spread_adu is not None and bias.noise_adu is not None:
+        pattern_2 -= max(bias.spread_adu**2 - bias.noise_adu**2, 0.0)
     return math.sqrt(noise**2 + (factor - 1) ** 2 * max(pattern_2, 0.0))
-
-
-def _spread_adu(meta: FrameMeta) -> float | None:
-    return getattr(meta, "spread_adu", None)
 
 
 def flat_residual_adu(flat: FrameMeta, level_adu: float | None) -> float | None:

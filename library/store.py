@@ -150,6 +150,11 @@ class Library:
             conditions.append(f"retired_at IS {'NOT ' if retired else ''}NULL")
         return self._select(" AND ".join(conditions) or "TRUE", tuple(given.values()))
 
+    def masters_revision(self) -> int:
+        """A number that changes when a master is entered, changed, retired or gone, by whichever process."""
+        with self._lock:
+            return int(self._connection.execute("SELECT masters FROM revision").fetchone()[0])
+
     def done_steps(self, plan_id: str) -> set[str]:
         """The steps of a plan whose frames are durable, be they retired since."""
         records = self.find(plan_id=plan_id, retired=None)
