@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 CARD = 80
@@ -18,6 +18,9 @@ Card = tuple[str, CardValue, str]
 """Keyword, value, comment; HISTORY and COMMENT carry their text as the value."""
 
 _COMMENTARY = {"HISTORY", "COMMENT", ""}
+_STALE = {"CHECKSUM"}
+"""Changing a header makes its checksum a lie; DATASUM stays true."""
+
 _STRING = re.compile(r"\s*'((?:[^']|'')*)'?\s*(?:/(.*))?", re.DOTALL)
 _INTEGER = re.compile(r"[+-]?\d+")
 
@@ -151,6 +154,34 @@ def format_header(raw_cards: Iterable[bytes]) -> bytes:
     """Cards, END and blank padding up to whole blocks."""
     header = b"".join([*raw_cards, b"END".ljust(CARD)])
     return header.ljust(padded(len(header)))
+
+
+def replace_cards(raw_cards: Iterable[bytes], cards: Iterable[Card]) -> Iterator[bytes]:
+    """The raw cards with the new ones in their places, or else at the end.
+
+    Repeated and continued old ones are dropped. HISTORY and COMMENT never replace one another.
+    """
+    cards = list(cards)
+    new = {card[0]: format_card(*card) for card in cards if card[0] not in _COMMENTARY}
+    waiting = dict(new)
+    replaced = False
+    for raw in raw_cards:
+        keyword = parse_card(raw)[0]
+        if keyword == "CONTINUE" and replaced:
+            continue
+        replaced = keyword in new
+        if keyword in waiting:
+            yield waiting.pop(keyword)
+        elif not replaced and keyword not in _STALE and raw.strip(b" \0"):
+            yield raw
+    yield from waiting.values()
+    yield from (format_card(*card) for card in cards if card[0] in _COMMENTARY)
+
+
+def with_cards(unit: HeaderUnit, cards: Iterable[Card]) -> HeaderUnit:
+    """The header unit with these cards in it (see :func:`replace_cards`); where its data lies stays."""
+    raw_cards = tuple(replace_cards(unit.raw_cards, cards))
+    return replace(unit, raw_cards=raw_cards, values=parse_cards(raw_cards))
 
 
 def to_ascii(text: str) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from io import BytesIO
 
-from library.cards import Card, HeaderError, HeaderUnit, format_card, format_header, parse_card, parse_cards
+from library.cards import Card, HeaderError, HeaderUnit, format_header, with_cards
 from library.errors import NotAFitsFileError
 from library.frames import FrameKind, FrameMeta, Stamp
 from library.keywords import FRAME_ID, PLAN_ID, STEP_ID
@@ -25,9 +24,6 @@ IMAGE_TYPES = {
     FrameKind.DARK_MODEL: "Dark Model",
 }
 """SBFITSEXT has no flat-dark; this spelling names both halves, for readers that look for either."""
-
-_STALE = {"CHECKSUM"}
-"""Changing a header makes its checksum a lie; DATASUM stays true."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +46,11 @@ def stamp_fits(data: bytes, stamp: Stamp) -> StampedFits:
     what = f"the frame from {stamp.camera}"
     unit = image_unit(data, what)
     here = {keyword for keyword, value in unit.values.items() if value not in {None, ""}}
-    raw_cards = tuple(_replace(unit.raw_cards, stamp_cards(stamp, here)))
+    stamped = with_cards(unit, stamp_cards(stamp, here))
     whole = memoryview(data)
     return StampedFits(
-        buffers=[whole[: unit.start], format_header(raw_cards), whole[unit.data_start :]],
-        meta=meta_of(replace(unit, raw_cards=raw_cards, values=parse_cards(raw_cards))),
+        buffers=[whole[: unit.start], format_header(stamped.raw_cards), whole[unit.data_start :]],
+        meta=meta_of(stamped),
     )
 
 
@@ -92,20 +88,3 @@ def image_unit(data: bytes, what: str) -> HeaderUnit:
     if len(data) < expected:
         raise NotAFitsFileError(f"{what} is cut short: {len(data)} of {expected} bytes; {remedy}")
     return unit
-
-
-def _replace(raw_cards: Iterable[bytes], cards: Iterable[Card]) -> Iterator[bytes]:
-    """The raw cards with the new ones in their places; repeated and continued old ones are dropped."""
-    new = {card[0]: format_card(*card) for card in cards}
-    waiting = dict(new)
-    replaced = False
-    for raw in raw_cards:
-        keyword = parse_card(raw)[0]
-        if keyword == "CONTINUE" and replaced:
-            continue
-        replaced = keyword in new
-        if keyword in waiting:
-            yield waiting.pop(keyword)
-        elif not replaced and keyword not in _STALE and raw.strip(b" \0"):
-            yield raw
-    yield from waiting.values()

@@ -12,7 +12,10 @@ from library.frames import FrameKind, FrameMeta
 FRAME_ID, PLAN_ID, STEP_ID = "FRAMEID", "PLANID", "STEPID"
 """Our own keywords: what the frame is, which plan asked for it, and as which of its steps."""
 
-EXPOSURE = ("EXPTIME", "EXPOSURE", "EXP_TIME")
+KIND = ("IMAGETYP", "FRAME", "OBSTYPE", "CALFRAME")
+"""CALFRAME is Astro Pixel Processor's."""
+
+EXPOSURE = ("EXPTIME", "EXPOSURE", "EXP_TIME", "EXP")
 SENSOR_TEMP = ("CCD-TEMP", "CCDTEMP", "CCD_TEMP", "TEMPERAT", "CAMTEMP", "DET-TEMP")
 SET_TEMP = ("SET-TEMP", "SETTEMP", "CCD-SETT")
 GAIN = ("GAIN", "ISOSPEED", "ISO")
@@ -21,13 +24,16 @@ GAIN = ("GAIN", "ISOSPEED", "ISO")
 OFFSET = ("OFFSET", "BLKLEVEL", "BLACKLEV")
 BAYER = ("BAYERPAT", "COLORTYP")
 READ_MODE = ("READOUTM", "READMODE", "READ-MODE")
-N_COMBINED = ("NCOMBINE", "STACKCNT", "NCOMBINED")
+N_COMBINED = ("NCOMBINE", "STACKCNT", "NCOMBINED", "NUMFRAME")
+"""STACKCNT is Siril's and the Seestar's, NUMFRAME Astro Pixel Processor's."""
+
 EGAIN = ("EGAIN", "E-GAIN")
 ROTATOR = ("ROTATANG", "ROTATOR", "ROTPOS", "POSANGLE")
 METHOD, NOISE, SPREAD = "COMBMETH", "NOISEADU", "SPRDADU"
 """Our own keywords of a master: how it was combined, the random noise in a pixel, the spread of the pixels."""
 
 _KINDS = (
+    (re.compile(r"^(master|integrated|stacked)?(light|object|science|target|tricolor)"), FrameKind.LIGHT),
     (re.compile(r"defectmap|badpixelmap"), FrameKind.DEFECTS),
     (re.compile(r"darkmodel"), FrameKind.DARK_MODEL),
     (re.compile(r"dark.*flat|flat.*dark"), FrameKind.FLAT_DARK),
@@ -45,7 +51,7 @@ def frame_meta(header: Mapping[str, CardValue], width: int, height: int, planes:
     """What the header says of a frame of the given stored size; what it does not say is ``None``."""
     x_binning, y_binning = _binning(header)
     return FrameMeta(
-        kind=frame_kind(_text(header, "IMAGETYP", "FRAME", "OBSTYPE") or ""),
+        kind=frame_kind(kind_text(header)),
         width=width,
         height=height,
         camera=_text(header, "INSTRUME", "CAMERA") or "",
@@ -77,8 +83,23 @@ def frame_meta(header: Mapping[str, CardValue], width: int, height: int, planes:
 
 def frame_kind(text: str) -> FrameKind:
     """The kind that IMAGETYP or FRAME names, in any spelling; what is no calibration is a light."""
+    return known_kind(text) or FrameKind.LIGHT
+
+
+def known_kind(text: str) -> FrameKind | None:
+    """The kind that a text names, or ``None`` where it names none that is known."""
     letters = re.sub(r"[^a-z]", "", text.lower())
-    return next((kind for pattern, kind in _KINDS if pattern.search(letters)), FrameKind.LIGHT)
+    return next((kind for pattern, kind in _KINDS if pattern.search(letters)), None)
+
+
+def says_master(text: str) -> bool:
+    """Whether IMAGETYP speaks of a master ('Master Dark', 'masterDark', 'Integrated Flat')."""
+    return re.search(r"master|integrated|stacked", text.lower()) is not None
+
+
+def kind_text(header: Mapping[str, CardValue]) -> str:
+    """What the header calls the kind, empty if it does not say."""
+    return _text(header, *KIND) or ""
 
 
 def temperature_c(value: float | None) -> float | None:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 from library.frames import FrameKind, FrameMeta
 from library.keywords import night_of
+
+if TYPE_CHECKING:
+    from library.templates import Template
 
 _LONGEST = 48
 
@@ -21,8 +26,17 @@ def safe_name(text: str, *, fallback: str = "unnamed") -> str:
     return plain or fallback
 
 
-def frame_path(meta: FrameMeta, frame_id: str, now: datetime) -> PurePosixPath:
-    """``frames/<night>/<object or kind>/<kind>_<filter>_<exposure>_<step>_<frame id>.fits``."""
+def frame_path(
+    meta: FrameMeta, frame_id: str, now: datetime, template: Template | None = None, number: int = 1
+) -> PurePosixPath:
+    """Where a frame lies: below ``frames/``, as the library's template says.
+
+    Without one it is ``<night>/<object or kind>/<kind>_<filter>_<exposure>_<step>_<frame id>.fits``.
+    ``number`` counts the frames that would have one name; a template's sequence token takes it up.
+    """
+    if template is not None:
+        path = PurePosixPath("frames", *template.expand(meta, now, number))
+        return path.with_name(f"{numbered(path.name, 1 if template.has_sequence else number)}.fits")
     night = night_of(meta.date_obs or now)
     is_light = meta.kind is FrameKind.LIGHT
     folder = safe_name(meta.object_name, fallback="light") if is_light and meta.object_name else meta.kind
@@ -30,7 +44,24 @@ def frame_path(meta: FrameMeta, frame_id: str, now: datetime) -> PurePosixPath:
     exposure = None if meta.exposure_s is None else f"{meta.exposure_s:g}s"
     parts = [meta.kind, filter_name, exposure, meta.step_id, frame_id]
     name = "_".join(safe_name(part) for part in parts if part)
-    return PurePosixPath("frames", night, folder, f"{name}.fits")
+    return PurePosixPath("frames", night, folder, f"{numbered(name, number)}.fits")
+
+
+def numbered(name: str, number: int) -> str:
+    """The name itself, then with _2, _3 … after it."""
+    return name if number == 1 else f"{name}_{number}"
+
+
+def first_free(is_taken: Callable[[int], bool]) -> int:
+    """A number from 1 that is free while the one before it is taken; asks about log₂ of how many are."""
+    above = 1
+    while is_taken(above):
+        above *= 2
+    taken = above // 2
+    while above - taken > 1:
+        middle = (above + taken) // 2
+        taken, above = (middle, above) if is_taken(middle) else (taken, middle)
+    return above
 
 
 def master_path(meta: FrameMeta, temp_c: int | None) -> PurePosixPath:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import count
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Self
@@ -17,10 +17,11 @@ from library.connection import connect, explained
 from library.errors import LibraryError, NotAFitsFileError
 from library.frames import FrameKind, FrameMeta, FrameRecord, Stamp
 from library.headers import stamp_fits
-from library.naming import frame_path
+from library.naming import first_free, frame_path
 from library.reading import open_image, read_meta
 from library.rows import SqlValue, to_record, to_row
-from library.scan import digest, digest_file, scan
+from library.scan import digest_file, scan
+from library.templates import file_template
 from library.writing import Buffer, make_folder, write_durably
 
 
@@ -45,6 +46,7 @@ class Library:
 
     def __init__(self, folder: Path, connection: sqlite3.Connection, now: Callable[[], datetime]) -> None:
         self.folder = folder
+        self.template = file_template(folder.parent)
         self.reconciled = Reconciled()
         self._connection = connection
         self._lock = threading.RLock()
@@ -96,16 +98,32 @@ class Library:
         ids = (stamp.frame_id, stamp.plan_id, stamp.step_id)
         if (stamped.meta.frame_id, stamped.meta.plan_id, stamped.meta.step_id) != ids:
             raise ValueError(f"{ids} do not fit FITS cards: keep them to 68 plain ASCII characters")
+        now, size_bytes = self._now(), sum(len(buffer) for buffer in stamped.buffers)
+        return self.put(
+            lambda number: frame_path(stamped.meta, stamp.frame_id, now, self.template, number),
+            stamped.meta,
+            lambda path: (write_durably(path, stamped.buffers), size_bytes),
+        )
+
+    def put(
+        self,
+        path_of: Callable[[int], PurePosixPath],
+        meta: FrameMeta,
+        place: Callable[[Path], tuple[str, int]],
+    ) -> FrameRecord:
+        """Have ``place`` make a frame durable at the first free of the numbered paths, and enter it.
+
+        ``place`` returns its sha256 and size in bytes. A ``meta.frame_id`` that is in the library already
+        gives the record that is there.
+        """
         with self._writing():
-            if known := self.get(stamp.frame_id):
+            if meta.frame_id and (known := self.get(meta.frame_id)):
                 return known
-            for path in _numbered(frame_path(stamped.meta, stamp.frame_id, self._now())):
-                if not (self.folder / path).exists():
-                    write_durably(self.folder / path, stamped.buffers)
-                    return self._enter(path, stamped.buffers, stamped.meta)
-                if there := self._orphan(path, stamp.frame_id):
-                    return there
-        raise AssertionError("numbers do not end")
+            number = first_free(lambda number: os.path.lexists(self.folder / path_of(number)))
+            if number > 1 and meta.frame_id and (there := self._orphan(path_of(number - 1), meta.frame_id)):
+                return there
+            path = path_of(number)
+            return self._insert(path, *place(self.folder / path), meta)
 
     def put_master(self, path: PurePosixPath, buffers: Sequence[Buffer]) -> FrameRecord:
         """Write a master under ``masters/`` durably, in place of the one of that name, and enter it."""
@@ -114,8 +132,9 @@ class Library:
             connection.execute(forget, (str(path),))
         with self._writing() as connection:
             connection.execute(forget, (str(path),))
-            write_durably(self.folder / path, buffers)
-            return self._enter(path, buffers, read_meta(self.folder / path))
+            sha256 = write_durably(self.folder / path, buffers)
+            size_bytes = sum(len(buffer) for buffer in buffers)
+            return self._insert(path, sha256, size_bytes, read_meta(self.folder / path))
 
     def get(self, frame_id: str) -> FrameRecord | None:
         """The frame of that id."""
@@ -220,9 +239,6 @@ class Library:
                 raise NotAFitsFileError(f"{file}: is cut short; delete it")
         return self._insert(path, digest_file(file), file.stat().st_size, read_meta(file))
 
-    def _enter(self, path: PurePosixPath, buffers: Sequence[Buffer], meta: FrameMeta) -> FrameRecord:
-        return self._insert(path, digest(buffers), sum(len(buffer) for buffer in buffers), meta)
-
     def _insert(self, path: PurePosixPath, sha256: str, size_bytes: int, meta: FrameMeta) -> FrameRecord:
         row = to_row(str(path), sha256, size_bytes, meta, is_master=path.parts[0] == "masters")
         columns = ", ".join(f'"{column}"' for column in row)
@@ -250,9 +266,3 @@ class Library:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
-
-
-def _numbered(path: PurePosixPath) -> Iterator[PurePosixPath]:
-    """The path itself, and then with _2, _3 … at its name."""
-    yield path
-    yield from (path.with_name(f"{path.stem}_{number}{path.suffix}") for number in count(2))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import secrets
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +22,14 @@ Buffer = bytes | memoryview
 PART_MARK = ".part-"
 """Temporary files are named ``.<name>.part-<random>``; whoever finds one after a crash may remove it."""
 
+_BITPIX = {"uint8": 8, "int16": 16, "uint16": 16, "int32": 32, "uint32": 32, "float32": -32, "float64": -64}
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
-def write_durably(path: Path, buffers: Sequence[Buffer]) -> None:
+def write_durably(path: Path, buffers: Sequence[Buffer]) -> str:
     """Write the buffers one after another as ``path``, replacing what was there, and make them durable.
+
+    Returns the sha256 of what was written, which a thread computes meanwhile.
 
     A temporary file in the same folder is written, fsynced and renamed, then the folder is fsynced: when
     this returns, the file survives a power cut; before, the old file (or none) does. Missing folders are
@@ -32,24 +37,29 @@ def write_durably(path: Path, buffers: Sequence[Buffer]) -> None:
 
     Raises :class:`DiskFullError` if there is no room; the temporary file is removed on any failure.
     """
-    size = sum(len(buffer) for buffer in buffers)
-    try:
-        make_folder(path.parent)
-        part = path.with_name(f".{path.name}{PART_MARK}{secrets.token_hex(4)}")
+    with ThreadPoolExecutor(1, "sha256") as thread:
+        hashing = thread.submit(sha256_of, buffers)
         try:
-            _write_and_sync(part, buffers)
-            part.rename(path)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
-        sync_folder(path.parent)
-    except OSError as error:
-        if error.errno not in _NO_ROOM:
-            raise
-        raise DiskFullError(
-            f"{path.parent}: no room for {path.name} ({size / 1e6:.1f} MB): {os.strerror(error.errno)}; "
-            "free some space or choose another --root"
-        ) from error
+            make_folder(path.parent)
+            _write_and_rename(path, buffers)
+            sync_folder(path.parent)
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            size = sum(len(buffer) for buffer in buffers)
+            raise DiskFullError(
+                f"{path.parent}: no room for {path.name} ({size / 1e6:.1f} MB): {os.strerror(error.errno)}; "
+                "free some space or choose another --root"
+            ) from error
+        return hashing.result()
+
+
+def sha256_of(buffers: Iterable[Buffer]) -> str:
+    """The sha256 of buffers one after another."""
+    sha256 = hashlib.sha256()
+    for buffer in buffers:
+        sha256.update(buffer)
+    return sha256.hexdigest()
 
 
 def write_image(path: Path, pixels: NDArray[Any], cards: Iterable[Card]) -> None:
@@ -57,27 +67,40 @@ def write_image(path: Path, pixels: NDArray[Any], cards: Iterable[Card]) -> None
     write_durably(path, encode_image(pixels, cards))
 
 
-def encode_image(pixels: NDArray[Any], cards: Iterable[Card]) -> list[Buffer]:
+def encode_image(pixels: NDArray[Any], cards: Iterable[Card], *, exact: bool = False) -> list[Buffer]:
     """A FITS file as buffers, from (H, W) or (H, W, 3) pixels: uint16 stays 16 bits, all else is float32.
 
-    ``cards`` are (keyword, value, comment) and follow the structural ones, which are written here.
+    With ``exact`` every type that FITS knows stays what it is. ``cards`` are (keyword, value, comment) and
+    follow the structural ones, which are written here.
     """
     planes = pixels if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
     if planes.ndim not in {2, 3} or planes.size == 0:
         raise ValueError(f"an image of shape {pixels.shape} cannot be written")
-    unsigned = planes.dtype == np.uint16
-    stored = (planes ^ np.uint16(0x8000)).astype(">u2") if unsigned else planes.astype(">f4", order="C")
+    kept = _BITPIX if exact else {"uint16": 16}
+    if planes.dtype.name not in kept:
+        planes = planes.astype(np.float32)
+    stored, zero = _stored(planes)
     structure: list[Card] = [
         ("SIMPLE", True, "conforms to FITS standard"),
-        ("BITPIX", 16 if unsigned else -32, "array data type"),
+        ("BITPIX", _BITPIX[planes.dtype.name], "array data type"),
         ("NAXIS", planes.ndim, "number of array dimensions"),
         *((f"NAXIS{i + 1}", n, "") for i, n in enumerate(reversed(planes.shape))),
     ]
-    if unsigned:
-        structure += [("BSCALE", 1, ""), ("BZERO", 32768, "unsigned 16-bit integers")]
+    if zero:
+        structure += [("BSCALE", 1, ""), ("BZERO", zero, f"unsigned {8 * stored.itemsize}-bit integers")]
     header = format_header(format_card(*card) for card in [*structure, *cards])
-    data = np.ascontiguousarray(stored).reshape(-1).view(np.uint8).data
+    data = stored.reshape(-1).view(np.uint8).data
     return [header, data, bytes(padded(len(data)) - len(data))]
+
+
+def _stored(planes: NDArray[Any]) -> tuple[NDArray[Any], int]:
+    """Big-endian bytes as FITS stores them, and BZERO: of unsigned integers the sign bit is turned."""
+    if planes.dtype.kind == "u" and planes.itemsize > 1:
+        zero = 1 << (8 * planes.itemsize - 1)
+        planes = planes ^ planes.dtype.type(zero)
+    else:
+        zero = 0
+    return np.ascontiguousarray(planes, planes.dtype.newbyteorder(">")), zero
 
 
 def make_folder(folder: Path) -> None:
@@ -96,6 +119,16 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _write_and_rename(path: Path, buffers: Sequence[Buffer]) -> None:
+    part = path.with_name(f".{path.name}{PART_MARK}{secrets.token_hex(4)}")
+    try:
+        _write_and_sync(part, buffers)
+        part.rename(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def _write_and_sync(part: Path, buffers: Sequence[Buffer]) -> None:
