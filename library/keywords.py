@@ -32,6 +32,9 @@ ROTATOR = ("ROTATANG", "ROTATOR", "ROTPOS", "POSANGLE")
 METHOD, NOISE, SPREAD = "COMBMETH", "NOISEADU", "SPRDADU"
 """Our own keywords of a master: how it was combined, the random noise in a pixel, the spread of the pixels."""
 
+TEMP_RANGE, EXPOSURE_RANGE = ("TEMPMIN", "TEMPMAX"), ("EXPMIN", "EXPMAX")
+"""Our own keywords of a dark model: what it was fitted to."""
+
 _KINDS = (
     (re.compile(r"^(master|integrated|stacked)?(light|object|science|target|tricolor)"), FrameKind.LIGHT),
     (re.compile(r"defectmap|badpixelmap"), FrameKind.DEFECTS),
@@ -77,6 +80,8 @@ def frame_meta(header: Mapping[str, CardValue], width: int, height: int, planes:
         egain_e_per_adu=_number(header, *EGAIN),
         method=_text(header, METHOD),
         noise_adu=_not_negative(_number(header, NOISE)),
+        temp_range_c=_range(header, *TEMP_RANGE),
+        exposure_range_s=_range(header, *EXPOSURE_RANGE),
         spread_adu=_not_negative(_number(header, SPREAD)),
     )
 
@@ -185,6 +190,11 @@ def _number(header: Mapping[str, CardValue], *keywords: str) -> float | None:
         if isinstance(value, int | float) and not isinstance(value, bool) and value - value == 0:
             return float(value)
     return None
+
+
+def _range(header: Mapping[str, CardValue], low: str, high: str) -> tuple[float, float] | None:
+    first, last = _number(header, low), _number(header, high)
+    return None if first is None or last is None or first > last else (first, last)
 
 
 def _not_negative(value: float | None) -> float | None:
