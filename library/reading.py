@@ -19,6 +19,7 @@ from library.cards import CardValue, HeaderError, HeaderUnit, padded, walk
 from library.errors import NotAFitsFileError
 from library.frames import FrameMeta
 from library.keywords import frame_meta
+from library.sidecars import with_sidecar
 
 Pixels = NDArray[Any]
 
@@ -78,7 +79,7 @@ def open_image(path: Path) -> Iterator[tuple[BinaryIO, HeaderUnit]]:
             packed = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
             stream = cast("BinaryIO", gzip.GzipFile(fileobj=raw)) if packed else cast("BinaryIO", raw)
-            yield stream, find_image(stream)
+            yield stream, with_sidecar(path, find_image(stream))
     except (HeaderError, EOFError, zlib.error, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise NotAFitsFileError(f"{path}: cannot be read as a FITS image: {reason}; {_REMEDY}") from error

@@ -21,7 +21,7 @@ from library.naming import first_free, frame_path
 from library.reading import open_image, read_meta
 from library.rows import SqlValue, to_record, to_row
 from library.scan import digest_file, scan
-from library.templates import file_template
+from library.templates import Template, file_template
 from library.writing import Buffer, make_folder, write_durably
 
 
@@ -46,7 +46,7 @@ class Library:
 
     def __init__(self, folder: Path, connection: sqlite3.Connection, now: Callable[[], datetime]) -> None:
         self.folder = folder
-        self.template = file_template(folder.parent)
+        self.template: Template | None = None
         self.reconciled = Reconciled()
         self._connection = connection
         self._lock = threading.RLock()
@@ -59,6 +59,7 @@ class Library:
         Raises :class:`LibraryError` if the folder or its catalogue cannot be used.
         """
         folder = Path(root).absolute() / "library"
+        template = file_template(folder.parent)
         try:
             for part in ("frames", "masters"):
                 make_folder(folder / part)
@@ -68,6 +69,7 @@ class Library:
                 f"{folder}: cannot be used as a library: {error.strerror}; choose another --root"
             ) from error
         library = cls(folder, connection, now)
+        library.template = template
         try:
             library.reconciled = library.reconcile()
         except BaseException:
