@@ -53,7 +53,8 @@ def step_adu(frame: Pixels) -> int:
 def read_noise_adu(biases: Sequence[Pixels]) -> Measured:
     """σ of one reading in ADU, from two biases or more (H, W).
 
-    It is the standard deviation of their differences, clipped at 4 σ to convergence, over √2; the variance of rounding to the converter's step is taken off.
+    It is the standard deviation of their differences, clipped at 4 σ to convergence, over √2; the variance
+    of rounding to the converter's step is taken off.
     """
     if len(biases) < 2:
         raise ValueError("read noise needs two biases")
