@@ -17,7 +17,7 @@ FOCUSER, PANEL = "firstlight Focuser", "firstlight Panel"
 class Wire:
     """Reads what the server says, element by element, and remembers each property's last element."""
 
-    def __init__(self, port: int, patience_s: float = 20.0) -> None:
+    def __init__(self, port: int, patience_s: float = 60.0) -> None:
         self._deadline = patience_s
         self.socket = _connect(port, patience_s)
         self._parser: ET.XMLPullParser[Any] = ET.XMLPullParser(events=("start", "end"))
