@@ -38,8 +38,7 @@ class Wire:
 
     def new(self, kind: str, device: str, name: str, **values: object) -> None:
         """Set members of a Number, Switch or Text property."""
-        members = "".join(f"<one{kind} name={quoteattr(k)}>{v}</one{kind}>" for k, v in values.items())
-        self.send(f"<new{kind}Vector device={quoteattr(device)} name='{name}'>{members}</new{kind}Vector>")
+        self.send(new(kind, device, name, **values))
 
     def wait(self, wanted: Callable[[ET.Element], bool]) -> ET.Element:
         """The next element that is wanted; what comes before it is gone."""
@@ -91,6 +90,12 @@ class Wire:
         assert int(blob.get("size", "0")) == len(content)
         self.state(CAMERA, "CCD_EXPOSURE", "Ok")
         return content
+
+
+def new(kind: str, device: str, name: str, **values: object) -> str:
+    """The order that sets members of a Number, Switch or Text property."""
+    members = "".join(f"<one{kind} name={quoteattr(k)}>{v}</one{kind}>" for k, v in values.items())
+    return f"<new{kind}Vector device={quoteattr(device)} name='{name}'>{members}</new{kind}Vector>"
 
 
 def values(element: ET.Element) -> dict[str, str]:
