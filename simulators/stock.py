@@ -59,14 +59,16 @@ def _attend(server: subprocess.Popen[bytes], started: Callable[[], None]) -> int
     def leave(*_: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, leave)
+    # SIGINT too: a shell starts what it puts into the background with that one ignored.
+    before = {number: signal.signal(number, leave) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         started()
         status = server.wait()
     except KeyboardInterrupt:
         return 0
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
         _end(server)
     _say(f"{PROGRAM} ended with status {status}; is its port free?")
     return 1

@@ -108,10 +108,7 @@ class CameraDriver(SimDriver):
         counts_s = takes_s / 2 if fate else takes_s
         self._rendering = rendering = asyncio.create_task(asyncio.to_thread(self._make, shot, snooped))
         try:
-            while (gone_s := self.clock.elapsed_s() - began_s) < counts_s:
-                self.has.exposure["CCD_EXPOSURE_VALUE"] = number_text(takes_s - gone_s)
-                await self.has.exposure.send_setVector(state="Busy")
-                await self.clock.sleep(min(counts_s - gone_s, _TICK_REAL_S * self.clock.speed))
+            await self._count_down(began_s, takes_s, counts_s)
             if fate is not None:
                 await self._end_badly(fate.name)
             frame, truth = await asyncio.shield(rendering)
@@ -128,6 +125,16 @@ class CameraDriver(SimDriver):
         await self._send_frame(frame)
         self.has.exposure["CCD_EXPOSURE_VALUE"] = "0"
         await self.has.exposure.send_setVector(state="Ok")
+
+    async def _count_down(self, began_s: float, takes_s: float, until_s: float) -> None:
+        """Busy at least once, as with INDI's drivers, however soon the exposure is over."""
+        gone_s = self.clock.elapsed_s() - began_s
+        while True:
+            self.has.exposure["CCD_EXPOSURE_VALUE"] = number_text(max(takes_s - gone_s, 0.0))
+            await self.has.exposure.send_setVector(state="Busy")
+            await self.clock.sleep(min(until_s - gone_s, _TICK_REAL_S * self.clock.speed))
+            if (gone_s := self.clock.elapsed_s() - began_s) >= until_s:
+                return
 
     def _takes_s(self, exposure_s: float, _kind: str) -> float:
         """How long an exposure takes; may raise :class:`RefusedError`."""

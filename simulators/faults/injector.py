@@ -120,7 +120,7 @@ class Injector:
                 if found is None and rule.due(self._exposures, elapsed_s):
                     found = rule.fault
         if found is not None:
-            self._begin(found)
+            self._begin(found, self._clock.elapsed_s())
         return found
 
     def running(self, name: str) -> Running | None:
@@ -139,8 +139,7 @@ class Injector:
         """It has ended."""
         self._running.pop(name, None)
 
-    def _begin(self, fault: Fault) -> None:
-        now_s = self._clock.elapsed_s()
+    def _begin(self, fault: Fault, now_s: float) -> None:
         _, _, times = self._running.get(fault.name, (None, 0.0, 0))
         self._running[fault.name] = (fault, now_s, times + 1)
         if self._truth is not None:
@@ -154,11 +153,13 @@ class Injector:
                 file.write(json.dumps(line) + "\n")
 
     def _after(self, sim_s: float, rule: _Rule) -> None:
+        due_s = self._clock.elapsed_s() + sim_s  # when it begins, however late a busy machine wakes us
+
         async def wait_and_act() -> None:
-            await self._clock.sleep(sim_s)
+            await self._clock.sleep(due_s - self._clock.elapsed_s())
             self._waiting.discard(task)
             self._acting.add(task)
-            self._begin(rule.fault)
+            self._begin(rule.fault, due_s)
             if self.act is not None:
                 await self.act(rule.fault)
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,11 @@ class Simulated:
     def truths(self) -> list[dict[str, Any]]:
         """What was put into the frames so far."""
         return [json.loads(line) for line in self.truth_path.read_text().splitlines()]
+
+    def utc(self) -> datetime:
+        """The time there, which runs ahead of ours: when a frame was begun just now."""
+        self.wire.shoot(0.001, "BIAS")
+        return datetime.fromisoformat(self.truths()[-1]["date_obs"]).replace(tzinfo=UTC)
 
 
 @pytest.fixture
@@ -55,7 +61,7 @@ def observatory(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Simu
                 wire.connect(CAMERA, WHEEL, MOUNT)
                 yield Simulated(wire, ready["port"], truth)
             process.stdin.close()
-            assert process.wait(timeout=10) == 0
+            assert process.wait(timeout=60) == 0
             assert "Traceback" not in process.stderr.read().decode()
         finally:
             process.kill()

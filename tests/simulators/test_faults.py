@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import math
 import os
 import signal
 import subprocess
@@ -58,11 +59,12 @@ class Bench:
         return [line for line in self._lines() if "fault" not in line]
 
     def _lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.truth.read_text().splitlines()]
+        *lines, _torn = self.truth.read_text().split("\n")  # the last may be being written
+        return [json.loads(line) for line in lines]
 
     def happened(self, name: str) -> dict[str, Any]:
         """Wait until the sidecar tells the fault."""
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while time.monotonic() < end:
             if found := [line for line in self.told() if line["fault"] == name]:
                 return found[0]
@@ -89,7 +91,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
             port = json.loads(process.stdout.readline())["port"]
             yield Bench(port, process.pid, file, truth)
             process.stdin.close()
-            assert process.wait(timeout=10) == 0
+            assert process.wait(timeout=60) == 0
             assert "Traceback" not in process.stderr.read().decode()
         finally:
             process.kill()
@@ -172,6 +174,11 @@ def answer_s(wire: Wire) -> float:
     return time.monotonic() - began
 
 
+def quick_answer_s(wire: Wire) -> float:
+    """The quickest of some answers: a bad line delays them all, a busy machine one or another."""
+    return min(answer_s(wire) for _ in range(8))
+
+
 def temperature(wire: Wire) -> float:
     """What the driver defines it as, when asked."""
     wire.send(f"<getProperties version='1.7' device='{CAMERA}' name='CCD_TEMPERATURE'/>")
@@ -185,10 +192,10 @@ def temperature(wire: Wire) -> float:
 def test_exposure_never_ends(bench: Bench, wire: Wire) -> None:
     bench.arm(wire, "exposure_never_ends")
     order(wire)
+    wire.state(CAMERA, "CCD_EXPOSURE", "Busy")
     bench.happened("exposure_never_ends")
-    states = [e.get("state") for e in heard_within(wire, 0.6) if e.get("name") == "CCD_EXPOSURE"]
-    assert states
-    assert set(states) == {"Busy"}
+    states = {e.get("state") for e in heard_within(wire, 0.6) if e.get("name") == "CCD_EXPOSURE"}
+    assert states <= {"Busy"}
     wire.new("Switch", CAMERA, "CCD_ABORT_EXPOSURE", ABORT="On")
     wire.state(CAMERA, "CCD_EXPOSURE", "Idle")
     assert only_blob(shoot(wire)), "it happens once"
@@ -267,7 +274,7 @@ def test_blob_late(bench: Bench, wire: Wire) -> None:
 
 def test_blob_after_abort(bench: Bench, wire: Wire) -> None:
     bench.arm(wire, "blob_after_abort", "at_opportunity = 1", delay_real_s=0.1)
-    order(wire, 300.0)
+    order(wire, 3600.0)
     wire.state(CAMERA, "CCD_EXPOSURE", "Busy")
     wire.new("Switch", CAMERA, "CCD_ABORT_EXPOSURE", ABORT="On")
     wire.state(CAMERA, "CCD_EXPOSURE", "Idle")
@@ -280,12 +287,12 @@ def test_blob_after_abort(bench: Bench, wire: Wire) -> None:
 
 def test_cooler_stalls(bench: Bench, wire: Wire) -> None:
     bench.arm(wire, "cooler_stalls", "at_s = 20", lasts_s=1e6)
-    wire.new("Number", CAMERA, "CCD_TEMPERATURE", CCD_TEMPERATURE_VALUE=-10)
+    wire.new("Number", CAMERA, "CCD_TEMPERATURE", CCD_TEMPERATURE_VALUE=-25)
     wire.state(CAMERA, "CCD_TEMPERATURE", "Busy")
     bench.happened("cooler_stalls")
     stuck = temperature(wire)
     heard_within(wire, 0.3)
-    assert temperature(wire) == stuck > -9, "half a minute of the simulator's time, and no colder"
+    assert temperature(wire) == stuck > -24, "half a minute of the simulator's time, and no colder"
     bench.arm(wire, "cooler_stalls", "at_s = 1e6")
     wire.wait(
         lambda e: (
@@ -297,24 +304,32 @@ def test_cooler_stalls(bench: Bench, wire: Wire) -> None:
 
 
 def test_cooler_drifts(bench: Bench, wire: Wire) -> None:
-    wire.new("Switch", CAMERA, "CCD_COOLER", COOLER_OFF="On")
-    wire.state(CAMERA, "CCD_COOLER", "Ok")
-    before = temperature(wire)
-    bench.arm(wire, "cooler_drifts", "at_s = 1", rate_c_per_min=-20.0, lasts_s=120.0)
+    before = round(temperature(wire))
+    wire.new("Number", CAMERA, "CCD_TEMPERATURE", CCD_TEMPERATURE_VALUE=before)
+    wire.state(CAMERA, "CCD_TEMPERATURE", "Ok")
+    bench.arm(wire, "cooler_drifts", "at_s = 1", rate_c_per_min=-4.0, lasts_s=600.0)
     bench.happened("cooler_drifts")
-    coldest, last = before, before
+    coldest, last = float(before), float(before)
     while last <= coldest or coldest > before - 10:
         said = wire.wait(lambda e: e.tag.startswith("set") and e.get("name") == "CCD_TEMPERATURE")
         last = float(values(said)["CCD_TEMPERATURE_VALUE"])
         coldest = min(coldest, last)
-    assert before - 21 <= coldest <= before - 10, "it goes off for a minute and then comes back"
+    assert before - 22 <= coldest <= before - 10, "it goes off for five minutes and then comes back"
 
 
 def test_temperature_unreadable(bench: Bench, wire: Wire) -> None:
-    bench.arm(wire, "temperature_unreadable", "at_s = 1")
-    said = wire.wait(lambda e: e.tag.startswith("set") and e.get("name") == "CCD_TEMPERATURE")
-    assert values(said)["CCD_TEMPERATURE_VALUE"] == "nan"
+    bench.arm(wire, "temperature_unreadable", "at_s = 1", lasts_s=1e6)
+    wire.wait(
+        lambda e: (
+            e.tag.startswith("set")
+            and e.get("name") == "CCD_TEMPERATURE"
+            and values(e)["CCD_TEMPERATURE_VALUE"] == "nan"
+        )
+    )
     bench.happened("temperature_unreadable")
+    assert math.isnan(temperature(wire))
+    bench.arm(wire, "temperature_unreadable", "at_s = 1e6")
+    assert not math.isnan(temperature(wire))
 
 
 # Filter wheel and mount
@@ -360,13 +375,14 @@ def test_slew_stops_short(bench: Bench, wire: Wire) -> None:
     bench.happened("slew_stops_short")
 
 
-def shift_px(one: Any, two: Any) -> float:
-    """How far the second picture has moved; the median takes out the sensor's own pattern, which has not."""
+def shift_px(one: Any, two: Any) -> tuple[float, float]:
+    """How far the second picture has moved in x and y; the median takes out the sensor's own pattern."""
     smooth = [median_filter(each, size=3) for each in (one, two)]
     stars = [np.clip(each - np.median(each) - 8 * mad_std(each), 0, 500) for each in smooth]
     a, b = map(np.fft.fft2, stars)
     peak = np.unravel_index(np.argmax(np.abs(np.fft.ifft2(np.conj(a) * b))), one.shape)
-    return float(np.hypot(*((i + n // 2) % n - n // 2 for i, n in zip(peak, one.shape, strict=True))))
+    dy, dx = ((i + n // 2) % n - n // 2 for i, n in zip(peak, one.shape, strict=True))
+    return float(dx), float(dy)
 
 
 def test_mount_slips(bench: Bench, wire: Wire) -> None:
@@ -375,7 +391,11 @@ def test_mount_slips(bench: Bench, wire: Wire) -> None:
     before, header = image(only_blob(shoot(wire, 30.0, "LIGHT")))
     bench.happened("mount_slips")
     after, header_after = image(only_blob(shoot(wire, 30.0, "LIGHT")))
-    assert shift_px(before, after) == pytest.approx(100 / header["SCALE"], abs=2.5)
+    # The night moves the field besides, the more the longer the machine took between the two.
+    dx, dy = shift_px(before, after)
+    one, two = bench.frames()
+    moved = np.hypot(dx - (two["dx_px"] - one["dx_px"]), dy - (two["dy_px"] - one["dy_px"]))
+    assert moved == pytest.approx(100 / header["SCALE"], abs=1.5)
     assert header_after["DEC"] == pytest.approx(header["DEC"], abs=1e-3), "the mount does not know"
 
 
@@ -520,30 +540,32 @@ def test_garbage_xml(bench: Bench, wire: Wire) -> None:
 
 
 def test_network_slow(bench: Bench, wire: Wire) -> None:
-    bench.arm(wire, "network_slow", bytes_per_s=1_000_000, lasts_real_s=20)
-    order(wire)
-    bench.happened("network_slow")
+    bench.arm(wire, "network_slow", bytes_per_s=400_000, lasts_real_s=60)
     began = time.monotonic()
+    order(wire)
     blob = wire.wait(is_blob)
-    assert len(blob[0].text or "") / (time.monotonic() - began) < 1_200_000
+    assert len(blob[0].text or "") / (time.monotonic() - began) < 500_000
+    bench.happened("network_slow")
     bench.arm(wire, "network_slow", "at_s = 1e6")
 
 
 def test_network_latency(bench: Bench, wire: Wire) -> None:
-    bench.arm(wire, "network_latency", delay_real_s=0.4, lasts_real_s=20)
+    bench.arm(wire, "network_latency", delay_real_s=0.4, lasts_real_s=60)
     order(wire)
     bench.happened("network_latency")
     assert answer_s(wire) >= 0.4
     bench.arm(wire, "network_latency", "at_s = 1e6")
-    assert answer_s(wire) < 0.4
+    assert quick_answer_s(wire) < 0.4
 
 
 def test_network_stalls(bench: Bench, wire: Wire) -> None:
     bench.arm(wire, "network_stalls", lasts_real_s=0.6)
+    began = time.monotonic()
     order(wire)
     bench.happened("network_stalls")
-    assert answer_s(wire) > 0.3
-    assert answer_s(wire) < 0.3
+    answer_s(wire)
+    assert time.monotonic() - began > 0.6
+    assert quick_answer_s(wire) < 0.3
 
 
 def test_clock_jumps(bench: Bench, wire: Wire) -> None:

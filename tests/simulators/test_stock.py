@@ -123,9 +123,10 @@ def test_simulate_stock_serves_and_leaves_nothing_running(free_port: int) -> Non
             with fits.open(io.BytesIO(base64.b64decode(blob.text or ""))) as hdus:
                 # Blind, it shows 0 to 9 ADU.
                 assert np.count_nonzero(hdus[0].data > 50) > 20
-        finally:
             process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=15) == 0
+            assert process.wait(timeout=60) == 0
+        finally:
+            process.terminate()
         assert process.stderr is not None
         assert b"Traceback" not in process.stderr.read()
     with socket.socket() as probe:

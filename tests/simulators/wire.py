@@ -17,7 +17,7 @@ FOCUSER, PANEL = "firstlight Focuser", "firstlight Panel"
 class Wire:
     """Reads what the server says, element by element, and remembers each property's last element."""
 
-    def __init__(self, port: int, patience_s: float = 20.0) -> None:
+    def __init__(self, port: int, patience_s: float = 60.0) -> None:
         self._deadline = patience_s
         self.socket = _connect(port, patience_s)
         self._parser: ET.XMLPullParser[Any] = ET.XMLPullParser(events=("start", "end"))
@@ -38,8 +38,7 @@ class Wire:
 
     def new(self, kind: str, device: str, name: str, **values: object) -> None:
         """Set members of a Number, Switch or Text property."""
-        members = "".join(f"<one{kind} name={quoteattr(k)}>{v}</one{kind}>" for k, v in values.items())
-        self.send(f"<new{kind}Vector device={quoteattr(device)} name='{name}'>{members}</new{kind}Vector>")
+        self.send(new(kind, device, name, **values))
 
     def wait(self, wanted: Callable[[ET.Element], bool]) -> ET.Element:
         """The next element that is wanted; what comes before it is gone."""
@@ -91,6 +90,12 @@ class Wire:
         assert int(blob.get("size", "0")) == len(content)
         self.state(CAMERA, "CCD_EXPOSURE", "Ok")
         return content
+
+
+def new(kind: str, device: str, name: str, **values: object) -> str:
+    """The order that sets members of a Number, Switch or Text property."""
+    members = "".join(f"<one{kind} name={quoteattr(k)}>{v}</one{kind}>" for k, v in values.items())
+    return f"<new{kind}Vector device={quoteattr(device)} name='{name}'>{members}</new{kind}Vector>"
 
 
 def values(element: ET.Element) -> dict[str, str]:
