@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from library.coverage import Field, NearMiss, Value, Verdict
-from library.fitness import DATE, DAY_S, EXPOSURE, ROTATOR, TEMPERATURE, Quantity, Setting
+from library.fitness import DATE, DAY_S, EXPOSURE, ROTATOR, TEMPERATURE, Quantity
 from library.frames import FrameKind, FrameMeta
 from library.shelves import DIFFERS, SAME, VERDICTS, Shelf
 from library.tolerances import Tolerances
@@ -19,7 +19,7 @@ _Rows = NDArray[np.intp]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
-    """``verdicts`` (masters, fields), ``away`` (quantities, masters), ``n_against`` fields that rule out."""
+    """``verdicts`` (fields, masters), ``away`` (quantities, masters), ``n_against`` fields that rule out."""
 
     shelf: Shelf
     frame: FrameMeta
@@ -35,11 +35,11 @@ class Comparison:
     def only_temperature_differs(self) -> _Rows:
         """The masters that nothing but their temperature rules out."""
         column = self.shelf.names.index(TEMPERATURE)
-        return np.flatnonzero((self.n_against == 1) & (self.verdicts[:, column] == DIFFERS))
+        return np.flatnonzero((self.n_against == 1) & (self.verdicts[column] == DIFFERS))
 
     def is_exact(self, row: int) -> bool:
         """Whether every field is the same."""
-        return bool((self.verdicts[row] == SAME).all())
+        return bool((self.verdicts[:, row] == SAME).all())
 
     def away_in(self, name: str) -> NDArray[np.float64]:
         """How far each master is from the frame in a quantity; zeros where this kind has no such field."""
@@ -53,7 +53,7 @@ class Comparison:
         time, to the day, since dust moves; then the one of most frames; then the nearest in time, or the
         newest for a frame without a date.
         """
-        inexact = (self.verdicts[rows] != SAME).any(axis=1)
+        inexact = (self.verdicts[:, rows] != SAME).any(axis=0)
         nearest_c = np.round(self.away_in(TEMPERATURE)[rows], 1)
         nearest_s = np.round(self.away_in(EXPOSURE)[rows], 3)
         nearest_deg = np.round(self.away_in(ROTATOR)[rows], 1)
@@ -65,8 +65,8 @@ class Comparison:
         order = np.lexsort((rows, days, fewest, night, nearest_deg, nearest_s, nearest_c, inexact))
         return int(rows[order[0]])
 
-    def near_misses(self, most: int) -> list[tuple[float, NearMiss]]:
-        """The masters ruled out by the fewest fields, nearest first, each with how far off it is."""
+    def near_misses(self, most: int) -> list[tuple[float, int]]:
+        """How far off those ruled out are, and which they are: by the fewest fields, then the nearest."""
         rows = np.flatnonzero(self.n_against)
         wanted_s = self.frame.exposure_s or 1.0
         off = np.round(
@@ -76,11 +76,10 @@ class Comparison:
         )
         off += rows / len(self.shelf)  # of equals, the first in the order of paths
         nearest = np.argpartition(off, most)[:most] if len(rows) > most else np.arange(len(rows))
-        return sorted(
-            ((float(off[i]), self._near_miss(int(rows[i]))) for i in nearest), key=lambda miss: miss[0]
-        )
+        return sorted((float(off[i]), int(rows[i])) for i in nearest)
 
-    def _near_miss(self, row: int) -> NearMiss:
+    def near_miss(self, row: int) -> NearMiss:
+        """What rules a master out, in words."""
         record = self.shelf.records[row]
         against = self.told(row, Verdict.DIFFERS)
         if record.retired_at is not None:
@@ -94,23 +93,27 @@ class Comparison:
         values += [(_value(key, self.frame), _value(key, meta)) for key in self.shelf.quantities]
         return tuple(
             Field(name=name, wanted=wanted, found=found, verdict=VERDICTS[code])
-            for name, (wanted, found), code in zip(self.shelf.names, values, self.verdicts[row], strict=True)
+            for name, (wanted, found), code in zip(
+                self.shelf.names, values, self.verdicts[:, row], strict=True
+            )
         )
 
     def told(self, row: int, *verdicts: Verdict) -> list[str]:
         """The fields of one master that have these verdicts, in words."""
-        keys: tuple[Setting | Quantity, ...] = (*self.shelf.settings, *self.shelf.quantities)
-        meta, words = self.shelf.records[row].meta, []
-        for column, (key, code) in enumerate(zip(keys, self.verdicts[row], strict=True)):
-            verdict = VERDICTS[code]
-            if verdict not in verdicts:
-                continue
-            if isinstance(key, Quantity):
-                away = self.away[column - len(self.shelf.settings), row]
-                words.append(self._quantity_in_words(key, meta, verdict, float(away)))
-            else:
-                words.append(_in_words(key.label, key.value(self.frame), key.value(meta), verdict))
-        return words
+        return [
+            self._in_words(row, field, VERDICTS[code])
+            for field, code in enumerate(self.verdicts[:, row].tolist())
+            if VERDICTS[code] in verdicts
+        ]
+
+    def _in_words(self, row: int, field: int, verdict: Verdict) -> str:
+        meta, settings = self.shelf.records[row].meta, self.shelf.settings
+        if field < len(settings):
+            key = settings[field]
+            return _in_words(key.label, key.value(self.frame), key.value(meta), verdict)
+        quantity = field - len(settings)
+        away = float(self.away[quantity, row])
+        return self._quantity_in_words(self.shelf.quantities[quantity], meta, verdict, away)
 
     def _quantity_in_words(self, key: Quantity, meta: FrameMeta, verdict: Verdict, away: float) -> str:
         wanted, found = key.span(self.frame), key.span(meta)
@@ -131,7 +134,7 @@ class Comparison:
 def compare(shelf: Shelf, frame: FrameMeta, tolerances: Tolerances) -> Comparison:
     """Compare every master of a shelf with a frame."""
     verdicts, away = shelf.judge(frame, tolerances)
-    against = (verdicts == DIFFERS).sum(axis=1) + shelf.retired
+    against = np.count_nonzero(verdicts == DIFFERS, axis=0) + shelf.retired
     return Comparison(shelf, frame, tolerances, verdicts, away, against)
 
 

@@ -92,15 +92,11 @@ def _point(value: float | None) -> Range | None:
 
 
 def _temperatures(meta: FrameMeta) -> Range | None:
-    if meta.kind is FrameKind.DARK_MODEL:
-        return getattr(meta, "temp_range_c", None)
-    return _point(temperature_c(meta))
+    return meta.temp_range_c if meta.kind is FrameKind.DARK_MODEL else _point(temperature_c(meta))
 
 
 def _exposures(meta: FrameMeta) -> Range | None:
-    if meta.kind is FrameKind.DARK_MODEL:
-        return getattr(meta, "exposure_range_s", None)
-    return _point(meta.exposure_s)
+    return meta.exposure_range_s if meta.kind is FrameKind.DARK_MODEL else _point(meta.exposure_s)
 
 
 TEMPERATURE, EXPOSURE, ROTATOR, DATE = "sensor_temp_c", "exposure_s", "rotator_deg", "date_obs"

@@ -15,7 +15,7 @@ from library.frames import FrameKind, FrameMeta, FrameRecord
 from library.residual import dark_residual_adu, flat_residual_adu, own_noise_adu
 from library.shelves import Shelf
 from library.store import Library
-from library.tolerances import Tolerances
+from library.tolerances import Tolerances, read_tolerances
 
 NEAR_MISSES_TOLD = 5
 DEFAULT_TOLERANCES = Tolerances()
@@ -29,7 +29,7 @@ def match(
     source: Library | Iterable[FrameRecord],
     frame: FrameMeta,
     *,
-    tolerances: Tolerances = DEFAULT_TOLERANCES,
+    tolerances: Tolerances | None = None,
     level_adu: float | None = None,
 ) -> Calibration:
     """Find the calibration of a light, or of a flat (its flat-dark or bias), among a library's masters.
@@ -37,10 +37,15 @@ def match(
     Given records, all of them are candidates. What must agree, and how far it may differ, is in
     :mod:`library.fitness`; what may be applied unasked, in :class:`Match`. Where no dark fits, a dark model
     may stand in; where there is none, the dark that is only of another temperature is told, and the bias is
-    what may be applied. ``level_adu`` is the light's own level, for the noise that its flat leaves.
+    what may be applied. Tolerances not given are the library's own. ``level_adu`` is the light's own level,
+    for the noise that its flat leaves. Raises :class:`LibraryError` for tolerances that cannot be read.
     """
-    shelves = _shelves_of(source) if isinstance(source, Library) else _shelve(source)
-    return _Chooser(frame, shelves, tolerances, level_adu).calibration()
+    if isinstance(source, Library):
+        tolerances = tolerances or read_tolerances(source.folder.parent)
+        shelves = _shelves_of(source)
+    else:
+        shelves = _shelve(source)
+    return _Chooser(frame, shelves, tolerances or DEFAULT_TOLERANCES, level_adu).calibration()
 
 
 def _shelves_of(library: Library) -> _Shelves:
@@ -172,9 +177,11 @@ class _Chooser:
 
 def _nearest(*compared: Comparison) -> tuple[NearMiss, ...]:
     """The near misses of several kinds together; one more than is told, for one may be the answer."""
-    misses = [miss for each in compared for miss in each.near_misses(NEAR_MISSES_TOLD + 1)]
-    misses.sort(key=lambda miss: (miss[0], str(miss[1].record.path)))
-    return tuple(miss for _, miss in misses)
+    most = NEAR_MISSES_TOLD + 1
+    misses = [
+        (off, number, row) for number, each in enumerate(compared) for off, row in each.near_misses(most)
+    ]
+    return tuple(compared[number].near_miss(row) for _, number, row in sorted(misses)[:most])
 
 
 def _none(kind: FrameKind, near: tuple[NearMiss, ...]) -> Match:

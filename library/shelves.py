@@ -40,12 +40,15 @@ class Shelf:
         self.names = (*(key.name for key in self.settings), *(key.name for key in self.quantities))
         self._codes: tuple[dict[Value, int], ...] = tuple({None: _UNKNOWN_CODE} for _ in self.settings)
         metas = [record.meta for record in self.records]
-        codes = [self._coded(meta, new=True) for meta in metas]
-        self.codes = np.array(codes, np.int32).reshape(len(metas), len(self.settings))
+        codes = np.array([self._coded(meta, new=True) for meta in metas], np.int32)
+        self._distinct, self._setting_of = np.unique(
+            codes.reshape(len(metas), len(self.settings)), axis=0, return_inverse=True
+        )
         nowhere = (math.nan, math.nan)
         spans = [[quantity.span(meta) or nowhere for meta in metas] for quantity in self.quantities]
         low_high = np.array(spans, np.float64).reshape(len(self.quantities), len(metas), 2)
         self.low, self.high = np.ascontiguousarray(np.moveaxis(low_high, 2, 0))
+        self._unknown = np.isnan(self.low)
         self.n_combined = np.array([meta.n_combined for meta in metas], np.int64)
         self.noise_known = np.array([meta.noise_adu is not None for meta in metas], bool)
         self.retired = np.array([record.retired_at is not None for record in self.records], bool)
@@ -63,37 +66,38 @@ class Shelf:
 
     def same_settings(self, meta: FrameMeta) -> NDArray[np.bool_]:
         """Which masters have just the hard keys of ``meta``."""
-        same: NDArray[np.bool_] = (self.codes == np.array(self._coded(meta), np.int32)).all(axis=1)
-        return same
+        same: NDArray[np.bool_] = (self._distinct == np.array(self._coded(meta), np.int32)).all(axis=1)
+        return same[self._setting_of]
 
     def judge(self, frame: FrameMeta, tolerances: Tolerances) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
-        """Verdicts (masters, fields), and how far each master is from the frame (quantities, masters)."""
+        """Verdicts (fields, masters), and how far each master is from the frame (quantities, masters)."""
         one_sided = np.array(
             [UNKNOWN if name in tolerances.unknown_fits else DIFFERS for name in self.names], np.int8
         )
         n_settings = len(self.settings)
-        verdicts = np.empty((len(self), len(self.names)), np.int8)
+        verdicts = np.empty((len(self.names), len(self)), np.int8)
         wanted = np.array(self._coded(frame), np.int32)
-        unknown = (self.codes == _UNKNOWN_CODE) | (wanted == _UNKNOWN_CODE)
+        unknown = (self._distinct == _UNKNOWN_CODE) | (wanted == _UNKNOWN_CODE)
         other = np.where(unknown, one_sided[:n_settings], DIFFERS)
-        verdicts[:, :n_settings] = np.where(self.codes == wanted, SAME, other)
+        distinct = np.where(self._distinct == wanted, SAME, other).T
+        np.take(distinct, self._setting_of, axis=1, out=verdicts[:n_settings])
         away = np.zeros((len(self.quantities), len(self)))
         for row, quantity in enumerate(self.quantities):
-            column = n_settings + row
-            away[row], verdicts[:, column] = self._judge(row, quantity, frame, tolerances, one_sided[column])
+            field = n_settings + row
+            away[row], verdicts[field] = self._judge(row, quantity, frame, tolerances, one_sided[field])
         return verdicts, away
 
     def _judge(
         self, row: int, quantity: Quantity, frame: FrameMeta, tolerances: Tolerances, one_sided: np.int8
     ) -> tuple[NDArray[np.float64], NDArray[np.int8]]:
-        low, high = self.low[row], self.high[row]
+        low, high, unknown = self.low[row], self.high[row], self._unknown[row]
         told_only = self.kind in quantity.told_only
         one_sided = UNKNOWN if told_only else one_sided
         span = quantity.span(frame)
         if span is None:
             if quantity.name == DATE:  # a frame that is yet to be shot
                 one_sided = SAME
-            return np.zeros(len(self)), np.where(np.isnan(low), SAME, one_sided)
+            return np.zeros(len(self)), np.where(unknown, SAME, one_sided)
         wanted = span[0]
         tolerance = quantity.tolerance(tolerances, self.kind, wanted) * _JUST
         if quantity.name == ROTATOR:
@@ -101,14 +105,16 @@ class Shelf:
             around = np.abs(low - wanted) % turn
             away = np.minimum(around, turn - around)
         else:
-            away = np.maximum(np.maximum(low - wanted, wanted - high), 0.0)
+            away = np.maximum(low - wanted, wanted - high)
+        away = np.fmax(away, 0.0)  # which makes an unknown distance none
         in_range = self.kind is FrameKind.DARK_MODEL and quantity.name in {TEMPERATURE, EXPOSURE}
         same = 0.0 if in_range else max(quantity.same_within, quantity.same_fraction * abs(wanted))
-        verdicts = np.full(len(self), OUTSIDE if told_only else DIFFERS, np.int8)
-        verdicts[away <= tolerance] = OUTSIDE if in_range else WITHIN
+        verdicts = np.where(
+            away <= tolerance, OUTSIDE if in_range else WITHIN, OUTSIDE if told_only else DIFFERS
+        )
         verdicts[away <= min(same, tolerance)] = SAME
-        verdicts[np.isnan(low)] = one_sided
-        return np.nan_to_num(away), verdicts
+        verdicts[unknown] = one_sided
+        return away, verdicts
 
 
 def _comparable(value: Value) -> Value:

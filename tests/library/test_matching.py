@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 import pytest
 
+from library.cards import Card
 from library.coverage import Coverage
 from library.frames import FrameKind, FrameMeta, FrameRecord
 from library.matching import match
+from library.store import Library
+from library.tolerances import Tolerances
+from library.writing import encode_image
 
 LIGHT = FrameMeta(
     kind=FrameKind.LIGHT,
@@ -174,3 +179,131 @@ def test_of_those_that_fit_the_nearest_then_the_deepest_then_the_newest(
 ) -> None:
     records = [master("a", FrameKind.DARK, **worse), master("b", FrameKind.DARK, **better)]
     assert match(records, LIGHT).dark.record == records[1]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found", "reason"),
+    [
+        ({"telescope": "RC8"}, {"telescope": "FSQ"}, "telescope FSQ, wanted RC8"),
+        (
+            {"focal_length_mm": 530.0},
+            {"focal_length_mm": 400.0},
+            "focal length 400 mm, wanted 530 mm ± 10.6 mm",
+        ),
+        ({"rotator_deg": 359.5}, {"rotator_deg": 1.0}, "rotator 1.0°, wanted 359.5° ± 1°"),
+        ({"rotator_deg": 10.0}, {"rotator_deg": 190.0}, "rotator 190.0°, wanted 10.0° ± 1°"),
+        ({"origin": None}, {"origin": (64, 0)}, "origin 64, 0, wanted 0, 0"),
+        (
+            {"date_obs": datetime(2026, 6, 1, tzinfo=UTC)},
+            {"date_obs": datetime(2026, 1, 1, tzinfo=UTC)},
+            "151 days between them, at most 90 wanted",
+        ),
+    ],
+)
+def test_a_flat_is_of_the_same_optics_and_of_its_time(
+    wanted: dict[str, Any], found: dict[str, Any], reason: str
+) -> None:
+    miss = match([master("m", FrameKind.FLAT, **found)], light(**wanted)).flat.near_misses[0]
+    assert miss.ruled_out_by == (reason,)
+
+
+def test_the_rotator_goes_round_and_a_half_turn_may_count_as_none() -> None:
+    flat = master("m", FrameKind.FLAT, rotator_deg=359.6)
+    assert match([flat], light(rotator_deg=0.4)).flat.usable
+    assert not match([flat], light(rotator_deg=179.9)).flat.usable
+    flipped = match([flat], light(rotator_deg=179.9), tolerances=Tolerances(rotator_half_turn=True))
+    assert flipped.flat.usable
+
+
+def test_of_flats_the_nearest_in_time_counts_before_the_deepest() -> None:
+    night = datetime(2026, 3, 1, 22, tzinfo=UTC)
+    before = master("before", FrameKind.FLAT, date_obs=night - timedelta(days=40), n_combined=99)
+    same_night = master("same", FrameKind.FLAT, date_obs=night + timedelta(hours=7))
+    assert match([before, same_night], light(date_obs=night)).flat.record == same_night
+
+
+def test_a_dark_of_another_temperature_is_offered_and_never_usable() -> None:
+    warm, warmer = (master(str(t), FrameKind.DARK, sensor_temp_c=t) for t in (-5.0, 0.0))
+    bias = master("bias", FrameKind.BIAS)
+    found = match([warmer, warm, bias], LIGHT)
+    assert (found.dark.coverage, found.dark.record, found.dark.usable) == (Coverage.TEMPERATURE, warm, False)
+    assert found.dark.fitting is None
+    assert (found.bias.fitting, found.bias.coverage) == (bias, Coverage.ACCEPTABLE)
+    assert [miss.record for miss in found.dark.near_misses] == [warmer]
+
+
+MODEL: dict[str, Any] = {"temp_range_c": (-20.0, 0.0), "exposure_range_s": (10.0, 300.0)}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "verdicts", "told"),
+    [
+        ({}, {"sensor_temp_c": "same", "exposure_s": "same"}, None),
+        (
+            {"sensor_temp_c": 3.0},
+            {"sensor_temp_c": "outside"},
+            "temperature 3.0 °C is outside -20.0 °C to 0.0 °C",
+        ),
+        ({"exposure_s": 400.0}, {"exposure_s": "outside"}, "exposure 400 s is outside 10 s to 300 s"),
+        ({"sensor_temp_c": 9.0}, None, "temperature 9.0 °C is outside -20.0 °C to 0.0 °C"),
+        ({"exposure_s": 900.0}, None, "exposure 900 s is outside 10 s to 300 s"),
+        ({"gain": 0.0}, None, "gain 120, wanted 0"),
+    ],
+)
+def test_a_model_stands_in_within_its_range_and_a_little_outside(
+    wanted: dict[str, Any], verdicts: dict[str, str] | None, told: str | None
+) -> None:
+    model = master("model", FrameKind.DARK_MODEL, **MODEL)
+    answer = match([model], light(**wanted)).dark
+    if verdicts is None:
+        assert answer.coverage is Coverage.INCOMPATIBLE
+        assert answer.near_misses[0].ruled_out_by == (told,)
+        return
+    assert (answer.coverage, answer.fitting) == (Coverage.MODELLED, model)
+    assert {field.name: field.verdict for field in answer.fields}.items() >= verdicts.items()
+    assert (told in answer.reasons) if told else (len(answer.reasons) == 1)
+
+
+def test_a_dark_that_fits_is_taken_before_a_model_and_a_model_before_another_temperature() -> None:
+    model = master("model", FrameKind.DARK_MODEL, **MODEL)
+    near, far = (
+        master("near", FrameKind.DARK, sensor_temp_c=-9.5),
+        master("far", FrameKind.DARK, sensor_temp_c=0.0),
+    )
+    assert match([model, near, far], LIGHT).dark.record == near
+    assert match([model, far], LIGHT).dark.record == model
+    assert match([model, far], LIGHT).bias.coverage is Coverage.NOT_NEEDED
+
+
+def test_a_retired_master_is_a_near_miss_that_says_so() -> None:
+    record = dataclasses.replace(
+        master("m", FrameKind.DARK), retired_at=datetime(2026, 1, 1, tzinfo=UTC), retired_because="light leak"
+    )
+    answer = match([record], LIGHT).dark
+    assert (answer.record, answer.coverage) == (None, Coverage.INCOMPATIBLE)
+    assert answer.near_misses[0].ruled_out_by == ("retired: light leak",)
+
+
+def test_a_defect_map_of_the_nearest_temperature() -> None:
+    maps = [master(str(t), FrameKind.DEFECTS, sensor_temp_c=t) for t in (0.0, -15.0)]
+    answer = match(maps, LIGHT).defects
+    assert (answer.record, answer.coverage) == (maps[1], Coverage.ACCEPTABLE)
+    assert match([], LIGHT).defects.reasons == ("there is no defect map",)
+
+
+def test_a_calibration_frame_itself_is_not_calibrated() -> None:
+    found = match([master("m", FrameKind.DARK)], light(kind=FrameKind.DARK))
+    assert {answer.coverage for answer in (found.dark, found.bias, found.flat)} == {Coverage.NOT_NEEDED}
+
+
+def test_a_library_notices_what_another_process_did_to_its_masters(tmp_path: Path) -> None:
+    cards: list[Card] = [("IMAGETYP", "Master Bias", ""), ("NCOMBINE", 9, ""), ("INSTRUME", "Cam", "")]
+    frame = FrameMeta(kind=FrameKind.LIGHT, width=36, height=24, camera="Cam")
+    with Library.open(tmp_path) as ours, Library.open(tmp_path) as theirs:
+        assert match(ours, frame).bias.coverage is Coverage.MISSING
+        path = PurePosixPath("masters/Cam/BIAS.fits")
+        put = theirs.put_master(path, encode_image(np.zeros((24, 36), np.float32), cards))
+        assert match(ours, frame).bias.record == put
+        put.path.unlink()
+        theirs.reconcile()
+        assert match(ours, frame).bias.coverage is Coverage.MISSING
