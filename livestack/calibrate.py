@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from livestack.cosmetic import mend_mapped
 from livestack.errors import MismatchError
 from livestack.masters import Masters
 from measure.noise import background_noise
@@ -19,6 +20,7 @@ _HOT_NEIGHBOURS = 0.12
 _MOST_HOLES = 0.05
 _LEAST_NEIGHBOURS = 5
 _HOT_BRIGHTEST_NEIGHBOUR = 0.5
+_MAPPED_NEIGHBOURS = 0.03
 _RING = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], dtype=np.float32) / 4
 
 
@@ -37,9 +39,10 @@ def calibrate(
     saturation_adu: float,
     bayer_pattern: str | None = None,
 ) -> Calibrated:
-    """Return (raw − dark or bias) / flat, lone hot and dead pixels mended.
+    """Return (raw − dark or bias) / flat, the pixels of the defect map and lone hot and dead ones mended.
 
-    Mended with a dark too: it cannot restore what a saturated or dead pixel never counted.
+    Mended with a dark too: it cannot restore what a saturated or dead pixel never counted. With a defect map
+    the search for lone ones spares whatever might be a star, however sharp (see :func:`mend_defects`).
 
     ``raw`` is (H, W), of any real type, and is left as it is. Raises MismatchError when a master has another
     shape.
@@ -47,6 +50,9 @@ def calibrate(
     for name, master in (("dark or bias", masters.pedestal_adu), ("flat", masters.inverse_flat)):
         if master is not None and master.shape != raw.shape:
             raise MismatchError(f"the {name} is {_size(master.shape)}, the frame is {_size(raw.shape)}")
+    repairs = masters.defects
+    if repairs is not None and repairs.shape != raw.shape:
+        raise MismatchError(f"the defect map is {_size(repairs.shape)}, the frame is {_size(raw.shape)}")
     saturated = raw >= saturation_adu
     if masters.pedestal_adu is None:
         pixels = raw.astype(np.float32)
@@ -56,8 +62,11 @@ def calibrate(
         pixels[~(np.abs(pixels) < _ABSURD_ADU)] = np.nan
     if masters.inverse_flat is not None:
         pixels *= masters.inverse_flat
+    if repairs is not None:
+        mend_mapped(pixels, repairs)
+        saturated.reshape(-1)[repairs.places] = False
     mend_holes(pixels, bayer_pattern)
-    mend_defects(pixels, bayer_pattern)
+    mend_defects(pixels, bayer_pattern, mapped=repairs is not None)
     return Calibrated(pixels, saturated)
 
 
@@ -88,11 +97,15 @@ def mend_holes(pixels: NDArray[np.float32], bayer_pattern: str | None) -> None:
     pixels[tuple(holes[lone].T)] = np.nanmedian(like[lone], axis=1)
 
 
-def mend_defects(pixels: NDArray[np.float32], bayer_pattern: str | None) -> int:
+def mend_defects(pixels: NDArray[np.float32], bayer_pattern: str | None, *, mapped: bool = False) -> int:
     """Replace lone pixels far from their like by the median of these, in place; return how many.
 
     "Their like" is the 3×3 neighbourhood in the same colour. A star spreads over its direct neighbours,
     whatever their colour; a defect doesn't, and that is how the two are told apart.
+
+    ``mapped`` says that the known defects are mended already. A bright pixel then counts as a defect only if
+    its four neighbours hold less than 3 % of it on average, their noise considered: a Gaussian star of
+    FWHM 1 px that is centred on its pixel has 6 % there. A pixel too dark is never a star.
     """
     like = np.empty_like(pixels)
     step = 1 if bayer_pattern is None else 2
@@ -118,6 +131,8 @@ def mend_defects(pixels: NDArray[np.float32], bayer_pattern: str | None) -> int:
         brightest = np.maximum(brightest, np.where(outside, -np.inf, neighbour * np.sign(own)))
     size = np.abs(own)
     lone = (around * np.sign(own) < _HOT_NEIGHBOURS * size) & (brightest < _HOT_BRIGHTEST_NEIGHBOUR * size)
+    if mapped:
+        lone &= (own < 0) | (around + noise < _MAPPED_NEIGHBOURS * own)
     hit = candidates[lone]
     pixels.ravel()[hit] = like.ravel()[hit]
     return len(hit)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from livestack.cosmetic import Repairs, plan_repairs
 
 _LEAST_RESPONSE = 0.05
 
@@ -15,11 +18,13 @@ class Masters:
     """What to take off a raw (H, W) frame and what to multiply it by; ``None`` where there is no master.
 
     ``pedestal_adu`` is the dark, or the bias where no dark fits: never both. ``inverse_flat`` is one over the
-    response, NaN where the sensor hardly responds. Build it once for many subs, with ``prepare``.
+    response, NaN where the sensor hardly responds. ``defects`` says how each pixel of a defect map is mended.
+    Build it once for many subs, with ``prepare``.
     """
 
     pedestal_adu: NDArray[np.float32] | None = None
     inverse_flat: NDArray[np.float32] | None = None
+    defects: Repairs | None = None
 
 
 def prepare(
@@ -27,18 +32,21 @@ def prepare(
     bias: NDArray[np.float32] | None = None,
     dark: NDArray[np.float32] | None = None,
     flat: NDArray[np.float32] | None = None,
+    defects: NDArray[np.integer[Any] | np.bool_] | None = None,
     bayer_pattern: str | None = None,
 ) -> Masters:
     """Prepare master frames (H, W).
 
     A dark holds its bias, so the bias counts only without a dark. The flat must have lost its own bias or
     flat-dark already; it is scaled to a median of one, each colour of a Bayer mosaic by itself, so that the
-    colour of the flat's light does not tint the picture.
+    colour of the flat's light does not tint the picture. Every pixel that is not 0 in ``defects`` is mended:
+    leave in the map what shall be.
     """
     pedestal = dark if dark is not None else bias
     return Masters(
         pedestal_adu=None if pedestal is None else np.ascontiguousarray(pedestal, dtype=np.float32),
         inverse_flat=None if flat is None else _inverse_response(flat, bayer_pattern),
+        defects=None if defects is None else plan_repairs(defects, bayer_pattern),
     )
 
 
