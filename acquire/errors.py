@@ -25,5 +25,13 @@ class DeviceLostError(DeviceError):
     """The connection to the device went away during an operation; it may come back."""
 
 
+class FrameRefusedError(AcquireError):
+    """A frame that was kept aside and does not count: its step is shot again, as after a failed exposure."""
+
+
+class HopelessError(AcquireError):
+    """The plan cannot go on: what every later frame depends on keeps failing."""
+
+
 class ExposureFailedError(DeviceError):
     """An exposure gave no usable frame: aborted, Alert, or a BLOB that came short."""

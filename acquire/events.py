@@ -14,6 +14,7 @@ class SequenceLine:
     exposure_s: float
     wanted: int
     done: int
+    temperature_c: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +123,8 @@ class FrameStored:
     exposure_s: float
     sensor_temp_c: float | None
     path: str
+    temperature_c: float | None = None
+    """What the sensor was brought to for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

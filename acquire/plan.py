@@ -11,7 +11,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Set
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import chain, zip_longest
 from typing import Any
@@ -42,6 +42,9 @@ class CameraSettings(Checked):
     temperature_c: float | None = setting(optional(number(at_least=-100, at_most=50)), None)
     temperature_tolerance_c: float = setting(number(at_least=0.05, at_most=10), 0.5)
     cooling_timeout_s: float = setting(number(at_least=1), 1800.0)
+    ramp_c_per_min: float | None = setting(optional(number(at_least=0.1, at_most=30)), None)
+    """How fast the sensor may be cooled or warmed; ``None`` leaves that to the driver."""
+
     readout_timeout_s: float = setting(number(at_least=1), 120.0)
     """How long after its exposure an image may come; then the exposure counts as failed."""
 
@@ -82,6 +85,23 @@ class Calibration(Checked):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DarkSet(Checked):
+    """So many frames without light at a temperature of their own; ``None`` is that of ``[camera]``."""
+
+    kind: str = setting(one_of("bias", "dark", "flat_dark"))
+    count: int = setting(whole(1, 100_000))
+    exposure_s: float = setting(number(at_least=0, at_most=36_000), 0.0)
+    temperature_c: float | None = setting(optional(number(at_least=-100, at_most=50)), None)
+
+    def check(self) -> None:
+        """A bias is as short as the camera can; the others need to know how long."""
+        if (self.kind == "bias") != (self.exposure_s == 0):
+            raise PlanError(
+                "exposure_s: is for darks and flat_darks, which need it (seconds), not for a bias"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Options(Checked):
     """How the plan is gone through."""
 
@@ -101,6 +121,8 @@ class ExposureStep:
     kind: FrameKind
     filter: str | None
     exposure_s: float
+    temperature_c: float | None = None
+    """What the sensor is brought to; ``None`` takes it as it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +131,7 @@ class Plan(Checked):
 
     name: str = setting(text())
     lights: tuple[Lights, ...] = ()
+    sets: tuple[DarkSet, ...] = ()
     equipment: Equipment = Equipment()
     camera: CameraSettings = CameraSettings()
     target: Target | None = None
@@ -122,7 +145,7 @@ class Plan(Checked):
             raise PlanError(
                 "lights: are missing; darks and flats are made for the lights' exposures and filters"
             )
-        if not self.lights and not made.bias:
+        if not self.lights and not made.bias and not self.sets:
             raise PlanError("lights: are missing; the plan has nothing to shoot (add a [[lights]] section)")
 
     @cached_property
@@ -144,34 +167,58 @@ class Plan(Checked):
         """Whether a filter is named anywhere."""
         return any(lights.filter for lights in self.lights)
 
+    @property
+    def temperatures_c(self) -> tuple[float, ...]:
+        """What the sensor is brought to, in the order of the steps."""
+        wanted = [*(each.temperature_c for each in self.sets), self.camera.temperature_c]
+        return tuple(dict.fromkeys(temp_c for temp_c in wanted if temp_c is not None))
+
+    def as_warm_as_it_is(self) -> Plan:
+        """The same for a camera without a cooler."""
+        sets = tuple(replace(each, temperature_c=None) for each in self.sets)
+        return replace(self, sets=sets, camera=replace(self.camera, temperature_c=None))
+
     def steps(self) -> Iterator[ExposureStep]:
-        """Give every frame in the order in which it is shot."""
+        """Give every frame in the order in which it is shot; sets come first, as they are written."""
         lights, calibration = self._lights(), self._calibration()
         shots = (
             chain(calibration, lights) if self.calibration.when == "before" else chain(lights, calibration)
         )
         numbers: Counter[str] = Counter()
-        for kind, filter_name, exposure_s in shots:
+        for kind, filter_name, exposure_s, own_temp_c in chain(
+            self._sets(), ((*shot, None) for shot in shots)
+        ):
             words = [kind.value, _word(filter_name), f"{exposure_s:g}s" if exposure_s else ""]
+            if own_temp_c is not None:
+                words.append(f"T{own_temp_c:g}C")
             stem = "-".join(filter(None, words))
             numbers[stem] += 1
             yield ExposureStep(
-                step_id=f"{stem}-{numbers[stem]:03d}", kind=kind, filter=filter_name, exposure_s=exposure_s
+                step_id=f"{stem}-{numbers[stem]:03d}",
+                kind=kind,
+                filter=filter_name,
+                exposure_s=exposure_s,
+                temperature_c=self.camera.temperature_c if own_temp_c is None else own_temp_c,
             )
 
     def lines(self, done: Set[str] = frozenset()) -> tuple[SequenceLine, ...]:
-        """Sum the steps up by kind, filter and exposure; ``done`` holds ids of durable steps."""
-        wanted: Counter[tuple[FrameKind, str | None, float]] = Counter()
-        had: Counter[tuple[FrameKind, str | None, float]] = Counter()
+        """Sum the steps up by kind, filter, exposure and temperature; ``done`` holds ids of durable steps."""
+        wanted: Counter[tuple[FrameKind, str | None, float, float | None]] = Counter()
+        had: Counter[tuple[FrameKind, str | None, float, float | None]] = Counter()
         for step in self.steps():
-            line = (step.kind, step.filter, step.exposure_s)
+            line = (step.kind, step.filter, step.exposure_s, step.temperature_c)
             wanted[line] += 1
             had[line] += step.step_id in done
         return tuple(
             SequenceLine(
-                kind=kind.value, filter=name, exposure_s=seconds, wanted=count, done=had[kind, name, seconds]
+                kind=kind.value,
+                filter=name,
+                exposure_s=seconds,
+                temperature_c=temp_c,
+                wanted=count,
+                done=had[kind, name, seconds, temp_c],
             )
-            for (kind, name, seconds), count in wanted.items()
+            for (kind, name, seconds, temp_c), count in wanted.items()
         )
 
     def _lights(self) -> Iterator[_Shot]:
@@ -180,6 +227,10 @@ class Plan(Checked):
             yield from chain.from_iterable(lines)
         else:
             yield from (shot for turn in zip_longest(*lines) for shot in turn if shot is not None)
+
+    def _sets(self) -> Iterator[tuple[FrameKind, str | None, float, float | None]]:
+        for each in self.sets:
+            yield from [(FrameKind(each.kind), None, each.exposure_s, each.temperature_c)] * each.count
 
     def _calibration(self) -> Iterator[_Shot]:
         made = self.calibration
@@ -201,4 +252,7 @@ def _word(filter_name: str | None) -> str:
 
 def plan_to_dict(plan: Plan) -> dict[str, Any]:
     """Give the plan as the tables of its file; inverse of :func:`acquire.plan_file.plan_from_dict`."""
-    return plan.to_dict() | {"lights": [line.to_dict() for line in plan.lights]}
+    lists = {"lights": [line.to_dict() for line in plan.lights]}
+    if plan.sets:
+        lists["sets"] = [each.to_dict() for each in plan.sets]
+    return {key: value for key, value in plan.to_dict().items() if key != "sets"} | lists

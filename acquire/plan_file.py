@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from acquire.errors import PlanError
-from acquire.plan import Calibration, CameraSettings, Equipment, Lights, Options, Plan, Target
+from acquire.plan import Calibration, CameraSettings, DarkSet, Equipment, Lights, Options, Plan, Target
 from acquire.settings import Checked, key_of
 
 _SECTIONS: dict[str, type[Checked]] = {
@@ -20,6 +20,7 @@ _SECTIONS: dict[str, type[Checked]] = {
     "calibration": Calibration,
     "options": Options,
 }
+_LISTS: dict[str, type[Checked]] = {"lights": Lights, "sets": DarkSet}
 _Part = TypeVar("_Part", bound=Checked)
 
 
@@ -42,13 +43,14 @@ def plan_from_dict(data: Mapping[str, Any], source: str = "plan") -> Plan:
     for name, cls in _SECTIONS.items():
         if name in parts:
             parts[name] = _build(cls, parts[name], f"{source}: [{name}] ")
-    lights = parts.get("lights", [])
-    if not isinstance(lights, list | tuple):
-        raise PlanError(f"{source}: lights: must be [[lights]] sections, not {lights!r}")
-    parts["lights"] = tuple(
-        _build(Lights, line, f"{source}: [[lights]] number {number}: ")
-        for number, line in enumerate(lights, 1)
-    )
+    for name, cls in _LISTS.items():
+        tables = parts.get(name, [])
+        if not isinstance(tables, list | tuple):
+            raise PlanError(f"{source}: {name}: must be [[{name}]] sections, not {tables!r}")
+        parts[name] = tuple(
+            _build(cls, table, f"{source}: [[{name}]] number {number}: ")
+            for number, table in enumerate(tables, 1)
+        )
     return _build(Plan, parts, f"{source}: ")
 
 

@@ -8,15 +8,11 @@ from typing import TypeVar
 from acquire import events
 from acquire.clock import Clock, backoff
 from acquire.devices import CoolerStatus, Observatory
-from acquire.errors import AcquireError, DeviceError, DeviceLostError, PlanError
+from acquire.errors import DeviceError, DeviceLostError, HopelessError, PlanError
 from acquire.plan import ExposureStep, Plan
 from library.frames import FrameKind
 
 _T = TypeVar("_T")
-
-
-class HopelessError(AcquireError):
-    """The plan cannot go on: what every later frame depends on keeps failing."""
 
 
 def require_equipment(plan: Plan, devices: Observatory) -> None:
@@ -30,7 +26,7 @@ def require_equipment(plan: Plan, devices: Observatory) -> None:
                 raise PlanError(f'there is no filter "{name}" in {devices.wheel.name}; it has {there}')
     if plan.target is not None and devices.mount is None:
         raise PlanError("the plan has a target and there is no mount")
-    if plan.camera.temperature_c is not None and not devices.camera.has_cooler:
+    if plan.temperatures_c and not devices.camera.has_cooler:
         raise PlanError(
             f"{devices.camera.name} has no cooler: leave temperature_c out of the plan's [camera]"
         )
@@ -50,15 +46,22 @@ class Readiness:
 
     def forget(self) -> None:
         """Take nothing for granted: at the start, and after a device went away."""
-        self.cooled = self._plan.camera.temperature_c is None
+        self.forget_temperature()
         self.pointed = self._plan.target is None
         self._filter: str | None = None
 
-    async def cool(self) -> None:
-        """Bring the sensor to the plan's temperature. Raises :class:`HopelessError` if it stays away."""
-        settings = self._plan.camera
-        target_c = settings.temperature_c
-        if self.cooled or target_c is None:
+    def forget_temperature(self) -> None:
+        """Look again whether the sensor is where it was brought to."""
+        self._cooled_to_c: float | None = None
+
+    def needs_cooling(self, step: ExposureStep) -> bool:
+        """Whether the sensor has yet to be brought to the step's temperature."""
+        return step.temperature_c is not None and step.temperature_c != self._cooled_to_c
+
+    async def cool(self, step: ExposureStep) -> None:
+        """Bring the sensor to the step's temperature. Raises :class:`HopelessError` if it stays away."""
+        settings, target_c = self._plan.camera, step.temperature_c
+        if target_c is None or not self.needs_cooling(step):
             return
 
         def on_progress(status: CoolerStatus) -> None:
@@ -78,7 +81,7 @@ class Readiness:
                 on_progress=on_progress,
             )
         )
-        self.cooled = True
+        self._cooled_to_c = target_c
         self._emit(events.CoolingDone(sensor_temp_c=status.sensor_temp_c, target_temp_c=target_c))
 
     async def point(self) -> None:

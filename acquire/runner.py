@@ -19,9 +19,9 @@ from typing import Any, Protocol
 from acquire import events
 from acquire.clock import Clock, backoff
 from acquire.devices import ExposureRequest, Observatory, RawFrame
-from acquire.errors import DeviceError, DeviceLostError
+from acquire.errors import DeviceError, DeviceLostError, FrameRefusedError, HopelessError
 from acquire.plan import ExposureStep, Plan
-from acquire.readiness import HopelessError, Readiness, require_equipment
+from acquire.readiness import Readiness, require_equipment
 from library.errors import LibraryError, NotAFitsFileError
 from library.frames import FrameKind, Stamp
 
@@ -42,7 +42,11 @@ class Store(Protocol):
     """Makes a frame durable; after it raised it is called again with the same stamp."""
 
     def __call__(self, fits: bytes, stamp: Stamp, /) -> Awaitable[StoredRef]:
-        """Return once the frame is on disk. Raises :class:`library.errors.LibraryError`."""
+        """Return once the frame is on disk. Raises :class:`library.errors.LibraryError`.
+
+        It may raise :class:`FrameRefusedError` for a frame that is kept aside and shall be shot again, and
+        :class:`HopelessError` where that would lead nowhere.
+        """
 
 
 class RunState(StrEnum):
@@ -172,8 +176,10 @@ class Runner:
                 await self._keep(step, raw)
             except DeviceLostError as error:  # costs no attempt: it is not the step's fault
                 await self._reconnect(error)
-            except (DeviceError, NotAFitsFileError) as error:
+            except (DeviceError, FrameRefusedError, NotAFitsFileError) as error:
                 reason = str(error)
+                if isinstance(error, FrameRefusedError):
+                    self._ready.forget_temperature()  # it may have been refused for that
                 self._emit(
                     events.ExposureFailed(
                         step_id=step.step_id, reason=reason, attempt=attempt, attempts=attempts
@@ -186,9 +192,9 @@ class Runner:
         self._emit(events.StepGivenUp(step_id=step.step_id, reason=reason))
 
     async def _make_ready(self, step: ExposureStep) -> None:
-        if not self._ready.cooled:
+        if self._ready.needs_cooling(step):
             self._set(state=RunState.COOLING)
-            await self._ready.cool()
+            await self._ready.cool(step)
         if self._ready.needs_slew(step):
             self._set(state=RunState.SLEWING)
             await self._ready.point()
@@ -272,6 +278,7 @@ class Runner:
                 exposure_s=step.exposure_s,
                 sensor_temp_c=raw.sensor_temp_c,
                 path=str(ref.path),
+                temperature_c=step.temperature_c,
             )
         )
 
@@ -284,7 +291,7 @@ class Runner:
             step_id=step.step_id,
             exposure_s=step.exposure_s,
             camera=self._devices.camera.name,
-            set_temp_c=self._plan.camera.temperature_c,
+            set_temp_c=step.temperature_c,
             sensor_temp_c=raw.sensor_temp_c,
             gain=raw.gain,
             offset=raw.offset,

@@ -37,9 +37,15 @@ class IndiCamera(IndiDevice):
     """Implements :class:`acquire.devices.Camera` with the properties of INDI's CCD drivers."""
 
     def __init__(
-        self, link: Link, name: str, clock: Clock, readout_margin_s: float = _READOUT_MARGIN_S
+        self,
+        link: Link,
+        name: str,
+        clock: Clock,
+        readout_margin_s: float = _READOUT_MARGIN_S,
+        ramp_c_per_min: float | None = None,
     ) -> None:
         super().__init__(link, name)
+        self._ramp_c_per_min = ramp_c_per_min
         self._clock = clock
         self._readout_margin_s = readout_margin_s
 
@@ -61,12 +67,13 @@ class IndiCamera(IndiDevice):
     ) -> CoolerStatus:
         """Set the sensor's temperature and return once it is within tolerance and has stayed there.
 
-        The driver's own ramp, if it has one, sets the pace.
+        The pace is the one this camera was made with, or else the driver's.
         """
         prop, element = _TEMPERATURE
         deadline = self._clock.monotonic() + timeout_s
         self.check_range(self.need(prop), {element: temp_c})
         await self.press("CCD_COOLER", "COOLER_ON")
+        await self._keep_pace(temp_c)
         told = since = self._mirror.serial
         self._link.send(self._name, prop, {element: temp_c})
 
@@ -92,6 +99,20 @@ class IndiCamera(IndiDevice):
                 await self.wait_for(lambda: look(False), "drifting off", _COOLER_HOLDS_S)
             except NotInTimeError:
                 return self._cooler_status() or reached
+
+    async def _keep_pace(self, temp_c: float) -> None:
+        """Let the driver keep to the ramp; for one that has none, go in steps of a degree."""
+        ramp, at_c = self._ramp_c_per_min, self.number(*_TEMPERATURE)
+        if ramp is None or at_c is None:
+            return
+        if self.get("CCD_TEMP_RAMP") is not None:
+            await self.set("CCD_TEMP_RAMP", {"RAMP_SLOPE": ramp})
+            return
+        prop, element = _TEMPERATURE
+        step_c = math.copysign(1.0, temp_c - at_c)
+        for n in range(1, math.ceil(abs(temp_c - at_c))):
+            self._link.send(self._name, prop, {element: at_c + n * step_c})
+            await self._clock.sleep(60.0 / ramp)
 
     def _cooler_status(self) -> CoolerStatus | None:
         """How it is now; ``None`` while the driver has no reading."""

@@ -48,7 +48,8 @@ async def connect(host: str, port: int, plan: Plan, clock: Clock | None = None) 
     clock = clock or RealClock()
     async with WorkerLink(host, port, clock) as link:
         names = await _choose(link.mirror, plan, clock)
-        camera = IndiCamera(link, names[_CAMERA], clock, plan.camera.readout_timeout_s)
+        settings = plan.camera
+        camera = IndiCamera(link, names[_CAMERA], clock, settings.readout_timeout_s, settings.ramp_c_per_min)
         options = plan.options
         wheel = IndiWheel(link, names[_WHEEL], options.filter_timeout_s) if _WHEEL in names else None
         mount = (
@@ -86,6 +87,10 @@ async def _choose(mirror: Mirror, plan: Plan, clock: Clock) -> dict[_Role, str]:
         _MOUNT: plan.equipment.mount,
     }
     needed = {_CAMERA: True, _WHEEL: plan.needs_wheel, _MOUNT: plan.target is not None}
+    if plan.sets:  # a wheel's opaque position makes darkness, where there is one
+        await _definitions(mirror, set(), clock)
+        wheels = [name for name in mirror.devices() if _interface(mirror, name) & _WHEEL.interface]
+        needed[_WHEEL] = needed[_WHEEL] or len(wheels) == 1
     roles = [role for role in named if needed[role] or named[role]]
     await _definitions(mirror, {name for name in named.values() if name}, clock)
     chosen: dict[_Role, str] = {}
