@@ -3,170 +3,181 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Callable
-from datetime import datetime
-from statistics import fmean
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import PurePosixPath
 
-from library.cards import Card
-from library.combine import Master, Plane, combine
+from library.combine import MEMORY_BYTES, Plane, combine
+from library.config import config_error, config_section
 from library.errors import DiskFullError, LibraryError
-from library.fitness import temperature_c
-from library.frames import FrameKind, FrameMeta, FrameRecord
-from library.headers import SOFTWARE
-from library.keywords import FRAME_ID
+from library.frames import FrameKind, FrameRecord
+from library.master_groups import Group, groups_of, nominal_temp_c
+from library.master_header import IMAGE_TYPES, master_cards
 from library.matching import match
+from library.methods import Method, default_method
 from library.naming import master_path
 from library.reading import read_frame
 from library.store import Library
 from library.writing import encode_image
 
-RECIPE = "mean clipped at 4 sigma (MAD)"
-"""What is done to the frames; a master made another way is built anew."""
+__all__ = ["RECIPE", "Built", "build_masters", "nominal_temp_c"]
 
-_IMAGE_TYPES = {
-    FrameKind.BIAS: "Master Bias",
-    FrameKind.DARK: "Master Dark",
-    FrameKind.FLAT_DARK: "Master Dark Flat",
-    FrameKind.FLAT: "Master Flat",
-}
-_SETTLED_C = 1.0
-_Key = tuple[object, ...]
+RECIPE = "2"
+"""What is done to the frames besides the method; a master made another way is built anew."""
+
+_OURS = "master-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """A master that was just built: of how many frames, how many of the group were left out, how long."""
+
+    record: FrameRecord
+    left_out: int
+    seconds: float
 
 
 def build_masters(
     library: Library,
     *,
     plan_id: str | None = None,
+    kinds: Collection[FrameKind] = tuple(IMAGE_TYPES),
+    method: Method | None = None,
+    min_frames: int = 1,
+    allow_uncalibrated_flats: bool = False,
+    memory_bytes: int = MEMORY_BYTES,
     on_refused: Callable[[str], None] = lambda _reason: None,
+    on_left_out: Callable[[str], None] | None = None,
+    on_begin: Callable[[str], None] = lambda _what: None,
+    on_built: Callable[[Built], None] = lambda _built: None,
 ) -> list[FrameRecord]:
-    """Build every master that is missing or has other frames now, and return those that were built.
+    """Build every master that is missing, has other frames now, or was made another way; return those.
 
-    Of one plan's frames, or of all. Biases and darks come first, so that flats find theirs. What cannot be
-    built is told to ``on_refused``, with its reason. The same frames give the same bytes, and a second
-    call builds nothing. Raises :class:`DiskFullError`.
+    Of one plan's frames, or of all that are not retired. Biases and darks come first, so that flats find
+    theirs. ``method`` None leaves a master of the same frames as it is, however it was made, and builds
+    others by ``method`` in section ``[masters]`` of library.toml, or else by the default for their number.
+    What cannot be built is told to ``on_refused``, with its reason, and so is a frame that was left out,
+    unless ``on_left_out`` is there.
+    The same frames give the same bytes, and a second call builds nothing. Masters of other programs are
+    left alone. Raises :class:`DiskFullError`.
     """
+    configured = _configured_method(library)
     built = []
-    for kind in _IMAGE_TYPES:
-        groups: dict[_Key, list[FrameRecord]] = defaultdict(list)
-        for record in library.find(kind=kind, plan_id=plan_id, master=False):
-            groups[_group_key(record.meta)].append(record)
-        for key in sorted(groups, key=repr):
+    for kind in IMAGE_TYPES:
+        if kind not in kinds:
+            continue
+        for group in groups_of(library.find(kind=kind, plan_id=plan_id, master=False)):
+            build = _Build(
+                library, group, method, configured, min_frames, allow_uncalibrated_flats, memory_bytes
+            )
             try:
-                master = _build(library, sorted(groups[key], key=lambda record: record.path.name))
+                done = build.run(on_begin, on_left_out or on_refused)
             except DiskFullError:
                 raise
             except LibraryError as error:
-                on_refused(str(error))
+                on_refused(f"{build.what}: {error}")
                 continue
-            if master is not None:
-                built.append(master)
+            if done is not None:
+                built.append(done.record)
+                on_built(done)
     return built
 
 
-def nominal_temp_c(meta: FrameMeta) -> int | None:
-    """The whole degree that a frame counts as: its set point if the sensor was there, else the sensor's."""
-    temp_c = temperature_c(meta)
-    if temp_c is None:
+@dataclass(frozen=True, slots=True)
+class _Build:
+    library: Library
+    group: Group
+    asked: Method | None
+    configured: Method | None
+    min_frames: int
+    allow_uncalibrated_flats: bool
+    memory_bytes: int
+
+    @property
+    def what(self) -> str:
+        """The group in words."""
+        return f"{self._path().stem}: {len(self.group.records)} frame{'s' * (len(self.group.records) != 1)}"
+
+    def run(self, on_begin: Callable[[str], None], on_left_out: Callable[[str], None]) -> Built | None:
+        """Build the group's master unless it is there already."""
+        started = time.monotonic()
+        records, meta = self.group.records, self.group.meta
+        pedestal = self._pedestal() if meta.kind is FrameKind.FLAT else None
+        method = self.asked or self.configured or default_method(len(records))
+        sources = self._sources(pedestal)
+        master_id = f"{sources}-{hashlib.sha256(str(method).encode()).hexdigest()[:8]}"
+        if self._is_there(master_id if self.asked else sources):
+            return None
+        if len(records) < self.min_frames:
+            raise LibraryError(f"fewer than {self.min_frames}; shoot more of them")
+        on_begin(self.what)
+        master = combine(
+            [record.path for record in records],
+            meta.kind,
+            dark=None if pedestal is None else _plane(pedestal),
+            bayer_pattern=meta.bayer_pattern,
+            method=method,
+            allow_uncalibrated_flat=self.allow_uncalibrated_flats,
+            memory_bytes=self.memory_bytes,
+        )
+        for left in master.left_out:
+            on_left_out(f"{left.path.name} was left out: {left.reason}")
+        if master.n_frames < self.min_frames:
+            raise LibraryError(f"{master.n_frames} can be used, fewer than {self.min_frames}")
+        cards = master_cards(records, master, master_id, pedestal)
+        record = self.library.put_master(self._path(), encode_image(master.pixels, cards))
+        return Built(record=record, left_out=len(master.left_out), seconds=time.monotonic() - started)
+
+    def _pedestal(self) -> FrameRecord | None:
+        """The flat-dark that fits every flat of the group, or else the bias that fits every one."""
+        calibrations = [match(self.library, record.meta) for record in self.group.records]
+        for choices in ([c.flat_dark for c in calibrations], [c.bias for c in calibrations]):
+            found = {choice.record for choice in choices if choice.usable}
+            if len(found) == 1 and all(choice.usable for choice in choices):
+                return found.pop()
+        return next((c.bias.record for c in calibrations if c.bias.usable), None)
+
+    def _path(self) -> PurePosixPath:
+        """Its name; one of another group, or another program, that has it already keeps it."""
+        path = master_path(self.group.meta, self.group.temp_c)
+        taken = next(
+            (r for r in self.library.find(master=True, retired=None) if r.path == self.library.folder / path),
+            None,
+        )
+        if taken is None or self._is_mine(taken):
+            return path
+        mark = hashlib.sha256(repr((self.group.key[:-1], self.group.temp_c)).encode()).hexdigest()[:6]
+        return path.with_name(f"{path.stem}_{mark}.fits")
+
+    def _is_mine(self, taken: FrameRecord) -> bool:
+        """Whether that master is of this group: ours, and what is made of its header falls in with it."""
+        if not (taken.meta.frame_id or "").startswith(_OURS):
+            return False
+        return len(groups_of([taken, *self.group.records])) == 1
+
+    def _sources(self, pedestal: FrameRecord | None) -> str:
+        """A name for exactly these frames, combined in whichever way."""
+        records = self.group.records
+        parts = [RECIPE, self.group.meta.kind.value, pedestal.sha256 if pedestal else ""]
+        parts += sorted(record.sha256 for record in records)
+        return f"{_OURS}{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:24]}"
+
+    def _is_there(self, name: str) -> bool:
+        masters = self.library.find(kind=self.group.meta.kind, master=True)
+        return any((record.meta.frame_id or "").startswith(name) for record in masters)
+
+
+def _configured_method(library: Library) -> Method | None:
+    root = library.folder.parent
+    text = config_section(root, "masters").get("method")
+    if text is None:
         return None
-    at_set_point = meta.set_temp_c is not None and abs(meta.set_temp_c - temp_c) <= _SETTLED_C
-    return round(meta.set_temp_c if at_set_point and meta.set_temp_c is not None else temp_c)
-
-
-def _group_key(meta: FrameMeta) -> _Key:
-    key: _Key = (
-        meta.kind.value,
-        meta.camera,
-        meta.width,
-        meta.height,
-        meta.binning,
-        meta.gain,
-        meta.offset,
-        meta.read_mode,
-        meta.bayer_pattern,
-    )
-    if meta.kind is FrameKind.FLAT:
-        return (*key, meta.filter)
-    exposure_s = None if meta.kind is FrameKind.BIAS or meta.exposure_s is None else round(meta.exposure_s, 3)
-    return (*key, exposure_s, nominal_temp_c(meta))
-
-
-def _build(library: Library, group: list[FrameRecord]) -> FrameRecord | None:
-    """Build the group's master unless it is there already."""
-    first = group[0].meta
-    pedestal = _pedestal(library, group) if first.kind is FrameKind.FLAT else None
-    master_id = _identity(group, pedestal)
-    if library.get(master_id):
-        return None
-    pixels = None if pedestal is None else _plane(pedestal)
-    master = combine(
-        [record.path for record in group], first.kind, dark=pixels, bayer_pattern=first.bayer_pattern
-    )
-    path = master_path(first, nominal_temp_c(first))
-    taken = next((r for r in library.find(master=True) if r.path == library.folder / path), None)
-    if taken and _group_key(taken.meta)[:9] != _group_key(first)[:9]:
-        mark = hashlib.sha256(repr(_group_key(first)).encode()).hexdigest()[:6]
-        path = path.with_name(f"{path.stem}_{mark}.fits")
-    cards = _cards(group, master, master_id, pedestal)
-    return library.put_master(path, encode_image(master.pixels, cards))
-
-
-def _pedestal(library: Library, flats: list[FrameRecord]) -> FrameRecord | None:
-    """The flat-dark that fits every flat of the group, or else the bias."""
-    calibrations = [match(library, flat.meta) for flat in flats]
-    flat_darks = {c.flat_dark.fitting for c in calibrations}
-    if len(flat_darks) == 1 and (flat_dark := flat_darks.pop()):
-        return flat_dark
-    return next((c.bias.fitting for c in calibrations if c.bias.fitting), None)
+    try:
+        return Method.parse(str(text))
+    except LibraryError as error:
+        raise config_error(root, "masters.method", f"is {text!r}: {error}") from error
 
 
 def _plane(record: FrameRecord) -> Plane:
     return read_frame(record.path).pixels.astype("f4", copy=False)
-
-
-def _identity(group: list[FrameRecord], pedestal: FrameRecord | None) -> str:
-    """A name for exactly these frames, combined in exactly this way."""
-    parts = [RECIPE, group[0].meta.kind.value, pedestal.sha256 if pedestal else ""]
-    parts += sorted(record.sha256 for record in group)
-    return f"master-{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:24]}"
-
-
-def _cards(
-    group: list[FrameRecord], master: Master, master_id: str, pedestal: FrameRecord | None
-) -> list[Card]:
-    """A header that makes the master match again, and tells what it is made of."""
-    metas = [record.meta for record in group]
-    first = metas[0]
-    dates: list[datetime] = [meta.date_obs for meta in metas if meta.date_obs]
-    newest = max(dates).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] if dates else None
-    known: list[Card] = [
-        ("IMAGETYP", _IMAGE_TYPES[first.kind], "kind of frame"),
-        ("NCOMBINE", master.n_frames, "frames combined"),
-        ("EXPTIME", _mean([meta.exposure_s for meta in metas]), "[s] exposure of one frame"),
-        ("INSTRUME", first.camera or None, "camera"),
-        ("GAIN", first.gain, "camera gain setting"),
-        ("OFFSET", first.offset, "camera offset setting"),
-        ("EGAIN", first.egain_e_per_adu, "[electron/adu]"),
-        ("READOUTM", first.read_mode, "read mode"),
-        ("SET-TEMP", first.set_temp_c, "[degC] sensor set point"),
-        ("CCD-TEMP", _mean([meta.sensor_temp_c for meta in metas]), "[degC] mean sensor temperature"),
-        ("XBINNING", first.binning[0], "binning in width"),
-        ("YBINNING", first.binning[1], "binning in height"),
-        ("FILTER", first.filter if first.kind is FrameKind.FLAT else None, "filter"),
-        ("BAYERPAT", first.bayer_pattern, "Bayer pattern at the first stored pixel"),
-        ("ROWORDER", "TOP-DOWN", "first stored row is the top"),
-        ("DATE-OBS", newest, "UTC of the newest frame"),
-        ("CLIPFRAC", master.clipped_fraction, "fraction of samples clipped"),
-        (FRAME_ID, master_id, "identity of this master"),
-        ("SWCREATE", SOFTWARE, "software that made this master"),
-        ("HISTORY", f" {RECIPE}", ""),
-    ]
-    if pedestal is not None:
-        known.append(("HISTORY", f" less {pedestal.path.name}", ""))
-    known += [("HISTORY", f" of {name}", "") for name in sorted(r.path.name for r in group)]
-    return [card for card in known if card[1] is not None]
-
-
-def _mean(values: list[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return round(fmean(known), 4) if known else None
