@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
+
 PROJECT = Path(__file__).resolve().parent.parent
 REALDATA = Path(os.environ.get("FIRSTLIGHT_REALDATA", PROJECT.parent / "shared" / "realdata"))
 
@@ -38,6 +40,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=f"needs {command} ({package})"))
         if item.get_closest_marker("realdata") and not REALDATA.is_dir():
             item.add_marker(pytest.mark.skip(reason=f"needs the real frames in {REALDATA}"))
+
+
+@pytest.fixture(name="free_port")
+def _free_port() -> int:
+    """A port for a server that takes none by itself."""
+    return free_port()
 
 
 @pytest.fixture(scope="session")

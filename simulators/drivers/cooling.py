@@ -62,9 +62,9 @@ class CoolingControl:
 
     async def _cool(self, event: Any) -> None:
         self._cooler.set(requested_numbers(event)["CCD_TEMPERATURE_VALUE"])
+        await self.tell()  # at once: at high speeds it is colder by the next breath
         turn_on(self._has.cooler, "COOLER_ON")
         await self._has.cooler.send_setVector(state="Ok")
-        await self.tell()
 
     async def _switch(self, event: Any) -> None:
         cooler = self._cooler

@@ -18,7 +18,8 @@ from acquire.clock import RealClock
 from acquire.errors import DeviceLostError, ServerUnreachableError
 from acquire.indi.link import WorkerLink
 from acquire.indi.mirror import Blob
-from tests.acquire.wire_servers import ScriptedServer, free_port, scripted_server
+from tests.acquire.wire_servers import ScriptedServer, scripted_server
+from tests.ports import free_port
 
 PROJECT = Path(__file__).parents[2]
 CAMERA = "a camera & co"
@@ -55,7 +56,7 @@ async def link(server: ScriptedServer) -> AsyncIterator[WorkerLink]:
 
 
 async def seen(link: WorkerLink, look: Callable[[], bool]) -> None:
-    await link.mirror.wait_for(look, device=CAMERA, what="it", timeout_s=10)
+    await link.mirror.wait_for(look, device=CAMERA, what="it", timeout_s=60)
 
 
 async def next_blob(link: WorkerLink, since: int) -> Blob:
@@ -63,7 +64,7 @@ async def next_blob(link: WorkerLink, since: int) -> Blob:
         blob = link.mirror.blob(CAMERA, "CCD1")
         return blob if blob and blob.serial > since else None
 
-    return await link.mirror.wait_for(look, device=CAMERA, what="a BLOB", timeout_s=20)
+    return await link.mirror.wait_for(look, device=CAMERA, what="a BLOB", timeout_s=60)
 
 
 async def test_what_a_driver_defines_is_mirrored(link: WorkerLink) -> None:
@@ -95,7 +96,7 @@ async def test_values_reach_the_server(server: ScriptedServer, link: WorkerLink)
     link.send(CAMERA, "CCD_EXPOSURE", {"CCD_EXPOSURE_VALUE": 12.25})
     link.send(CAMERA, "NOT_THERE", {"X": 1})
     link.send(CAMERA, "CONNECTION", {"DISCONNECT": True})
-    await asyncio.wait_for(all_heard.wait(), 10)
+    await asyncio.wait_for(all_heard.wait(), 60)
     said = "".join(heard)
     assert "12.25" in said
     assert "Also</enableBLOB>" in said
@@ -152,7 +153,7 @@ async def test_a_blob_that_kills_the_library_costs_one_connection(
     server.say_blob(CAMERA, b"", declared=1000)  # libindiclient 2.1.2 dies of this with SIGSEGV
     with contextlib.suppress(DeviceLostError):
         assert (await next_blob(link, since)).data == b""
-    await asyncio.wait_for(link.wait_connected(), 10)
+    await asyncio.wait_for(link.wait_connected(), 60)
     await seen(link, lambda: link.mirror.get(CAMERA, "CCD1") is not None)
     since = link.mirror.serial
     server.say_blob(CAMERA, b"whole again")
@@ -177,7 +178,7 @@ async def test_the_server_goes_and_comes_back(server: ScriptedServer, link: Work
     with pytest.raises(DeviceLostError):
         link.send(CAMERA, "CCD_EXPOSURE", {"CCD_EXPOSURE_VALUE": 1})
     assert link.mirror.devices() == ()
-    await asyncio.wait_for(link.wait_connected(), 10)
+    await asyncio.wait_for(link.wait_connected(), 60)
     await seen(link, lambda: link.mirror.get(CAMERA, "CCD1") is not None)
 
 
@@ -189,7 +190,7 @@ async def test_the_worker_is_killed_and_comes_back(link: WorkerLink) -> None:
     os.kill(killed, signal.SIGKILL)
     with pytest.raises(DeviceLostError, match="SIGKILL"):
         await waiting
-    await asyncio.wait_for(link.wait_connected(), 10)
+    await asyncio.wait_for(link.wait_connected(), 60)
     assert link.worker_pid not in {None, killed}
 
 
@@ -240,7 +241,7 @@ async def test_the_worker_leaves_quietly(server: ScriptedServer) -> None:
         theirs.close()
         ours.setblocking(False)
         assert await asyncio.get_running_loop().sock_recv(ours, 100)
-    _, errors = await asyncio.wait_for(worker.communicate(), 10)
+    _, errors = await asyncio.wait_for(worker.communicate(), 60)
     assert b"terminate" not in errors
     assert b"Traceback" not in errors
     assert worker.returncode == 0

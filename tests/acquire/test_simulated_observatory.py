@@ -14,7 +14,7 @@ from acquire import events
 from acquire.plan import Calibration, CameraSettings, Lights, Options, Plan, Target
 from library.frames import FrameKind
 from tests.acquire.nights import Night, header_of, kill_worker
-from tests.acquire.wire_servers import free_port
+from tests.ports import free_port
 
 PROJECT = Path(__file__).parents[2]
 PLAN = Plan(

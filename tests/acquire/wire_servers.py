@@ -15,13 +15,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
+from tests.ports import free_port
+
 STOCK_DRIVERS = ("indi_simulator_ccd", "indi_simulator_wheel", "indi_simulator_telescope")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class ScriptedServer:
@@ -103,7 +99,7 @@ class StockServer:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while True:  # the only sign of its being ready is that it answers
             with contextlib.suppress(ConnectionError), socket.create_connection(("127.0.0.1", self.port), 1):
                 return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,14 +27,6 @@ def plan(tmp_path: Path) -> Path:
     file = tmp_path / "plan.toml"
     file.write_text(PLAN.format(camera="No Such Camera"))
     return file
-
-
-@pytest.fixture
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def check_message(done: subprocess.CompletedProcess[str], *words: str) -> None:
@@ -91,16 +82,13 @@ def test_an_unknown_device_and_those_that_are_there(plan: Path, root: Path, obse
 
 
 @pytest.fixture
-def observatory() -> Iterator[int]:
+def observatory(free_port: int) -> Iterator[int]:
     """The simulated observatory, as a user starts it; its port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    command = [FIRSTLIGHT, "simulate", "--port", str(port), "--speed", "50"]
+    command = [FIRSTLIGHT, "simulate", "--port", str(free_port), "--speed", "50"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
-        assert str(port) in process.stdout.readline()
-        yield port
+        assert str(free_port) in process.stdout.readline()
+        yield free_port
         process.terminate()
         assert process.wait() == 0
 

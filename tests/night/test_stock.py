@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -48,17 +47,14 @@ dark = 4
 
 
 @pytest.fixture
-def stock(tmp_path: Path) -> Iterator[int]:
+def stock(tmp_path: Path, free_port: int) -> Iterator[int]:
     """The stock server's port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
     home = tmp_path / "indi-home"
     home.mkdir()
     ours = str(Path(sys.executable).parent)
     server = subprocess.Popen(
         [
-            *("indiserver", "-p", str(port), "-u", str(tmp_path / "indi.socket")),
+            *("indiserver", "-p", str(free_port), "-u", str(tmp_path / "indi.socket")),
             *("indi_simulator_ccd", "indi_simulator_wheel", "indi_simulator_telescope"),
         ],
         env=os.environ | {"HOME": str(home), "PATH": f"{ours}:{os.environ['PATH']}"},
@@ -66,7 +62,7 @@ def stock(tmp_path: Path) -> Iterator[int]:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    yield port
+    yield free_port
     os.killpg(server.pid, signal.SIGTERM)
     server.wait()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -65,11 +64,3 @@ def observatory(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Simu
             assert "Traceback" not in process.stderr.read().decode()
         finally:
             process.kill()
-
-
-@pytest.fixture
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

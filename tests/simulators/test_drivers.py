@@ -117,9 +117,14 @@ def test_binning_and_window_shape_the_frame(observatory: Simulated) -> None:
 
 
 def test_a_light_shows_the_catalogue_where_the_truth_says(observatory: Simulated, tmp_path: Path) -> None:
-    """Stars found in the frame lie where catalogue, header and truth put them, and are as bright as said."""
+    """Stars found in the frame lie where catalogue, header and truth put them, and are as bright as said.
+
+    Cooled: at 12 °C hot pixels pull at the faint ones, differently with each moment's drift and seeing.
+    """
     wire = observatory.wire
     point(wire)
+    wire.new("Number", CAMERA, "CCD_TEMPERATURE", CCD_TEMPERATURE_VALUE=-10)
+    wire.state(CAMERA, "CCD_TEMPERATURE", "Ok")
     wire.new("Number", WHEEL, "FILTER_SLOT", FILTER_SLOT_VALUE=2)
     wire.state(WHEEL, "FILTER_SLOT", "Ok")
     data, header = read(wire.shoot(60.0))
@@ -142,13 +147,12 @@ def test_a_light_shows_the_catalogue_where_the_truth_says(observatory: Simulated
     nearest = gaps.min(axis=1)
     assert inside.sum() > 30
     assert np.median(nearest) < 0.08
-    # Some lie on M 101, which is in this field.
-    assert np.mean(nearest < 0.3) > 0.85
+    assert np.mean(nearest < 0.3) > 0.95
     flux_adu, _, _ = sep.sum_circle(data - sky.back(), x[inside], y[inside], 8.0)
     injected_e = 60 * 0.32 * 10 ** (0.4 * (19.65 - stars.g_mag[inside]))
     injected_e *= 10 ** (0.4 * 0.45 * (stars.colour[inside] - 0.8))
-    # Vignetting takes a tenth on average, and the circle misses a little of the wings.
-    assert np.median(flux_adu * 0.9 / injected_e) == pytest.approx(0.91, abs=0.06)
+    # Vignetting takes 6 % on average, and the circle misses a little of the wings, as the seeing goes.
+    assert np.median(flux_adu * 0.9 / injected_e) == pytest.approx(0.93, abs=0.03)
 
 
 def test_calibration_frames_hold_what_the_sensor_adds(observatory: Simulated) -> None:

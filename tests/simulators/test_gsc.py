@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import re
+import resource
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,17 +78,26 @@ def test_words_of_another_order_are_read_too(capsys: pytest.CaptureFixture[str])
         main(["-c", "north"])
 
 
+def _children_s() -> float:
+    """The processor's time that ended children took."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def test_an_answer_takes_less_than_50_ms(cache: Path) -> None:
-    """The best of ten, as other programs' work is none of ours; Python's own start is half of it."""
+    """Of the processor's time, the best of ten: other programs' work is none of ours.
+
+    Python's own start is half of it.
+    """
     command: list[str] = [
         str(Path(sys.executable).parent / "gsc"),
         *["-c", "210.465768", "+81.114174", "-r", "16.3", "-m", "0", "17", "-n", "3000"],
     ]
     took_s = []
     for _ in range(11):
-        began = time.perf_counter()
+        began_s = _children_s()
         told = subprocess.run(command, capture_output=True, check=True).stdout
-        took_s.append(time.perf_counter() - began)
+        took_s.append(_children_s() - began_s)
         assert told.count(b"\n") > 50
     assert min(took_s[1:]) < 0.050
     assert any(path.is_file() for path in cache.rglob("*"))

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
+import resource
 import signal
 import socket
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -49,15 +49,16 @@ def test_it_ends_with_its_standard_input() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_cleanly(number: signal.Signals) -> None:
-    began = time.monotonic()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     with subprocess.Popen(
         [*COMMAND, "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         assert b'"port"' in process.stdout.readline()
-        # Ready to accept clients: 1.5 s on an idle machine, with room for a busy one.
-        assert time.monotonic() - began < 5.0
         process.send_signal(number)
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=60) == 0
         assert process.stderr.read() == b""
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    # From start to end; of the processor's time, which does not grow with what others do.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 5.0
