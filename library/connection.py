@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from library.errors import DiskFullError, LibraryBusyError, LibraryError
+from library.errors import DamagedCatalogueError, DiskFullError, LibraryBusyError, LibraryError
 from library.schema import migrate
 
 BUSY_TIMEOUT_S = 30.0
@@ -43,6 +44,8 @@ def explained(folder: Path) -> Iterator[None]:
     except sqlite3.DatabaseError as error:
         raise _in_words(folder, error) from error
     except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise DiskFullError(f"{folder}: no room for what was to be noted; free some space") from error
         raise LibraryError(
             f"{error.filename or folder}: {error.strerror}; check the folder's disk and permissions"
         ) from error
@@ -58,7 +61,8 @@ def _in_words(folder: Path, error: sqlite3.DatabaseError) -> LibraryError:
             f"{folder}: another process has been writing for {BUSY_TIMEOUT_S:.0f} s; wait"
         )
     if code in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}:
-        return LibraryError(
-            f"{folder}/catalogue.sqlite: {error}; move it away, it is rebuilt from the frames"
+        return DamagedCatalogueError(
+            f"{folder}/catalogue.sqlite: {error}; run `firstlight library rebuild`, which makes it anew "
+            "from the frames"
         )
     return LibraryError(f"{folder}/catalogue.sqlite: {error}; check the folder's disk and permissions")

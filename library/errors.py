@@ -17,5 +17,9 @@ class LibraryBusyError(LibraryError):
     """Another process holds what only one may hold."""
 
 
+class DamagedCatalogueError(LibraryError):
+    """The catalogue is no database any more; the frames are what they were, and it is rebuilt from them."""
+
+
 class UncalibratedFlatError(LibraryError):
     """Flats without their bias or flat-dark, which would correct vignetting wrongly."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from library.frames import FrameKind, FrameMeta, FrameRecord
 
 SqlValue = str | int | float | None
+Row = dict[str, SqlValue]
 
 _AS_THEY_ARE = tuple(
     field.name
@@ -18,9 +19,7 @@ _AS_THEY_ARE = tuple(
 )
 
 
-def to_row(
-    path: str, sha256: str, size_bytes: int, meta: FrameMeta, *, is_master: bool
-) -> dict[str, SqlValue]:
+def to_row(path: str, sha256: str, size_bytes: int, meta: FrameMeta, *, is_master: bool) -> Row:
     """The columns of a frame that its file says."""
     return {
         "path": path,

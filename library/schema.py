@@ -90,6 +90,8 @@ def migrate(connection: sqlite3.Connection) -> None:
     Raises :class:`LibraryError` if a newer program has written it.
     """
     for number, statements in enumerate(MIGRATIONS, start=1):
+        if _version(connection) >= number:
+            continue  # and opening need not wait for whoever writes
         connection.execute("BEGIN IMMEDIATE")
         try:
             if _version(connection) < number:
