@@ -49,6 +49,25 @@ class MasterBuilt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MasterChoice:
+    """What was chosen as "dark", "bias", "flat" or "defects", and why; without a path nothing is applied."""
+
+    kind: str
+    coverage: str
+    path: str | None
+    residual_noise_adu: float | None
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrationChosen:
+    """From here on, the lights of a filter are calibrated so."""
+
+    filter: str | None
+    choices: tuple[MasterChoice, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StackQueue:
     """How many durable lights still wait for the stacker (not journaled)."""
 
@@ -92,7 +111,16 @@ class Summary:
     seconds: float
 
 
-Event = acq.AcquireEvent | stk.LiveStackEvent | RunStarted | Log | MasterBuilt | StackQueue | Summary
+Event = (
+    acq.AcquireEvent
+    | stk.LiveStackEvent
+    | RunStarted
+    | Log
+    | MasterBuilt
+    | CalibrationChosen
+    | StackQueue
+    | Summary
+)
 
 EPHEMERAL = (acq.CoolingProgress, acq.ExposureProgress, StackQueue)
 """Events that are shown and not kept."""

@@ -14,16 +14,21 @@ from acquire.clock import RealClock
 from acquire.devices import Observatory
 from acquire.plan import Plan
 from acquire.runner import Runner
-from firstlight.events import Log, MasterBuilt, MasterSummary, Summary
+from firstlight.choices import Choices, choices_of, gist
+from firstlight.events import CalibrationChosen, Log, MasterBuilt, MasterSummary, Summary
 from firstlight.stacker import Job
 from firstlight.stacker_link import Stacked, StackerLink
 from firstlight.stream import EventStream
+from library.coverage import Calibration
 from library.errors import LibraryError
-from library.frames import FrameKind, FrameRecord, Stamp
+from library.frames import FrameKind, FrameMeta, FrameRecord, Stamp
 from library.masters import build_masters
 from library.matching import match
 from library.store import Library
 from livestack.events import SubAccepted
+
+SYNTHETIC = "synthetic"
+"""Darks made of models lie here below the library's folder; they are not in its catalogue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,7 @@ class Night:
         self._plan, self._library, self._stream, self._stacker = plan, library, stream, stacker
         self._lights: asyncio.Queue[FrameRecord] = asyncio.Queue()
         self._masters: dict[Path, MasterSummary] = {}
+        self._told: dict[str | None, object] = {}
         self._masters_stale = True
         self._room_checked = False
         self._runner: Runner | None = None
@@ -153,15 +159,21 @@ class Night:
         )
 
     async def _job(self, record: FrameRecord) -> Job:
-        """Find the light's masters."""
-        found = await asyncio.to_thread(match, self._library, record.meta)
-        paths: dict[str, str | None] = {}
-        for kind, choice in (("dark", found.dark), ("bias", found.bias), ("flat", found.flat)):
-            paths[kind] = None if choice.fitting is None else str(choice.fitting.path)
-            if choice.fitting is not None:
-                self._note(choice.fitting)
+        """Find the light's masters, and tell them when they are others than before."""
+        found, choices = await asyncio.to_thread(self._choose, record.meta)
+        for answer in (found.dark, found.bias, found.flat, found.defects):
+            if answer.fitting is not None:
+                self._note(answer.fitting)
+        if self._told.get(record.meta.filter) != gist(choices):
+            self._told[record.meta.filter] = gist(choices)
+            self._stream.emit(CalibrationChosen(filter=record.meta.filter, choices=choices))
         assert record.meta.frame_id is not None
-        return Job(frame_id=record.meta.frame_id, path=str(record.path), **paths)
+        paths = {choice.kind: choice.path for choice in choices}
+        return Job(frame_id=record.meta.frame_id, path=str(record.path), choices=choices, **paths)
+
+    def _choose(self, light: FrameMeta) -> tuple[Calibration, Choices]:
+        found = match(self._library, light)
+        return found, choices_of(found, light, self._library.folder / SYNTHETIC)
 
     async def _restack_if_masters_changed(self) -> None:
         """Calibration frames shot after the lights give the whole stack its masters."""

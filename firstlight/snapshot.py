@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 import acquire.events as acq
-from firstlight.events import MasterBuilt, Summary
+from firstlight.events import CalibrationChosen, MasterBuilt, Summary
 from firstlight.pace import Pace, Series
 
 
@@ -131,6 +131,7 @@ class NightState:
     stack_queue: int = 0
     pictures: tuple[Picture, ...] = ()
     masters: tuple[MasterBuilt, ...] = ()
+    calibration: CalibrationChosen | None = None
     log: tuple[LogLine, ...] = ()
     ending: acq.PlanEnded | None = None
     summary: Summary | None = None

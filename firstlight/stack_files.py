@@ -10,11 +10,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
 
+from firstlight.choices import Choices
 from firstlight.errors import FirstlightError
-from firstlight.stack_masters import load_masters
+from firstlight.stack_masters import judge_masters, load_masters
 from firstlight.stack_output import finite, stack_cards, write_preview
 from library.errors import LibraryError
-from library.frames import FrameMeta
+from library.frames import FrameKind, FrameMeta
 from library.reading import Frame, read_frame, read_meta
 from library.writing import write_durably, write_image
 from livestack.engine import LiveStack, Outcome, Sub
@@ -44,6 +45,7 @@ class StackReport:
     reference: str
     accepted: int
     rejected: int
+    calibration: Choices
     subs: list[SubReport]
     seconds_total: float
     peak_rss_bytes: int
@@ -59,12 +61,14 @@ def stack_files(
     preview: Path | None = None,
     report: Path | None = None,
     progress: Callable[[SubReport, int, int], None] | None = None,
+    warn: Callable[[str], None] = lambda _message: None,
 ) -> StackReport:
     """Stack lights of one target and filter into ``output``.
 
     Single darks, flats and biases are combined into masters first; a master (one file with NCOMBINE > 1, or
     the only one given) is used as it is. ``progress`` is told each sub's fate, its number and how many there
-    are. A light that cannot be read or aligned is rejected with its reason; the others go on.
+    are; ``warn`` is told of calibration frames that do not fit and are applied, as was asked. A light that
+    cannot be read or aligned is rejected with its reason; the others go on.
 
     Raises FirstlightError when nothing can be stacked, when the lights are of several filters (one call makes
     one picture), when a calibration frame is unfit, or when a folder to write to is not there.
@@ -73,7 +77,11 @@ def stack_files(
     for path in (output, preview, report):
         if path is not None:
             _check_destination(path)
-    pattern = _check_lights(lights)
+    metas = _check_lights(lights)
+    pattern = next(iter(metas.values())).bayer_pattern
+    choices, warnings = _judged(darks, flats, biases, metas)
+    for warning in warnings:
+        warn(warning)
     masters = load_masters(darks, flats, biases, bayer_pattern=pattern)
     stack = LiveStack()
     subs: list[SubReport] = []
@@ -90,13 +98,17 @@ def stack_files(
         reasons = "; ".join(f"{sub.path}: {sub.reason}" for sub in subs[:5])
         raise FirstlightError(f"none of {len(subs)} lights can be stacked: {reasons}")
     picture = stack.snapshot(first.meta.filter)
-    _write(lambda: write_image(output, picture.pixels, stack_cards(picture, first)), output)
+    _write(
+        lambda: write_image(output, picture.pixels, stack_cards(picture, first, [(choices, len(accepted))])),
+        output,
+    )
     if preview is not None:
         _write(lambda: write_preview(preview, picture), preview)
     told_all = StackReport(
         reference=accepted[0].path,
         accepted=len(accepted),
         rejected=len(subs) - len(accepted),
+        calibration=choices,
         subs=subs,
         seconds_total=perf_counter() - started,
         peak_rss_bytes=_peak_rss_bytes(),
@@ -121,25 +133,35 @@ def _check_destination(path: Path) -> None:
         raise FirstlightError(f"{folder}: cannot be written to ({error.strerror}); choose another") from error
 
 
-def _check_lights(lights: Sequence[Path]) -> str | None:
-    """Return the Bayer pattern; raise if the readable lights are of several filters, or none is."""
+def _judged(
+    darks: Sequence[Path], flats: Sequence[Path], biases: Sequence[Path], lights: dict[Path, FrameMeta]
+) -> tuple[Choices, list[str]]:
+    given = {FrameKind.DARK: darks, FrameKind.FLAT: flats, FrameKind.BIAS: biases}
+    try:
+        return judge_masters(given, lights)
+    except LibraryError as error:
+        raise FirstlightError(str(error)) from error
+
+
+def _check_lights(lights: Sequence[Path]) -> dict[Path, FrameMeta]:
+    """Return what the readable lights say of themselves; raise if they are of several filters, or none is."""
     if not lights:
         raise FirstlightError("no light to stack; name at least one file")
-    metas: list[FrameMeta] = []
+    metas: dict[Path, FrameMeta] = {}
     problem = ""
     for path in lights:
         try:
-            metas.append(read_meta(path))
+            metas[path] = read_meta(path)
         except LibraryError as error:
             problem = problem or str(error)
     if not metas:
         raise FirstlightError(f"none of {len(lights)} lights can be read: {problem}")
-    names = sorted({meta.filter or "none" for meta in metas})
+    names = sorted({meta.filter or "none" for meta in metas.values()})
     if len(names) > 1:
         raise FirstlightError(
             f"the lights are of several filters ({', '.join(names)}); stack each filter in a call of its own"
         )
-    return metas[0].bayer_pattern
+    return metas
 
 
 def _stack_one(stack: LiveStack, path: Path, masters: Masters) -> tuple[Frame | None, SubReport]:

@@ -1,19 +1,112 @@
-"""Calibration files given on the command line become masters."""
+"""Calibration files given on the command line become masters, and are told where they do not fit."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from firstlight.choices import UNFIT, Choices
 from firstlight.errors import FirstlightError
+from firstlight.events import MasterChoice
 from library.combine import combine
+from library.coverage import Coverage, Match
 from library.errors import LibraryError
-from library.frames import FrameKind
+from library.frames import FrameKind, FrameMeta, FrameRecord
+from library.matching import judge
 from library.reading import read_frame, read_meta
 from livestack.masters import Masters, prepare
+
+_WORSE = tuple(Coverage)
+_MOST_REASONS = 6
+
+
+def judge_masters(
+    given: Mapping[FrameKind, Sequence[Path]], lights: Mapping[Path, FrameMeta]
+) -> tuple[Choices, list[str]]:
+    """How the calibration files that the user chose fit the lights, and a warning for each that does not.
+
+    What can be applied is applied, fit or not: the user has asked for it. Raises FirstlightError for files
+    of another size than all the lights.
+    """
+    choices, warnings = [], []
+    for kind in (FrameKind.DARK, FrameKind.BIAS, FrameKind.FLAT):
+        if not given.get(kind):
+            missing = (f"no {kind.value} was given",)
+            choices.append(_choice(kind, Coverage.MISSING, None, None, missing))
+            continue
+        if kind is FrameKind.BIAS and given.get(FrameKind.DARK):
+            reason = "the dark contains the bias; it is taken off the flats alone"
+            choices.append(_choice(kind, Coverage.NOT_NEEDED, None, None, (reason,)))
+            continue
+        worst, reasons = _judge(kind, given[kind], lights)
+        path = given[kind][0]
+        noise = worst.residual_noise_adu if len(given[kind]) == 1 else None
+        choices.append(_choice(kind, worst.coverage, path, noise, reasons))
+        if worst.coverage.value in UNFIT:
+            warnings.append(
+                f"the {kind.value} does not fit and is applied all the same: {'; '.join(reasons)}"
+            )
+    return tuple(choices), warnings
+
+
+def _choice(
+    kind: FrameKind, coverage: Coverage, path: Path | None, noise_adu: float | None, reasons: tuple[str, ...]
+) -> MasterChoice:
+    return MasterChoice(
+        kind=kind.value,
+        coverage=coverage.value,
+        path=None if path is None else str(path),
+        residual_noise_adu=noise_adu,
+        reasons=reasons,
+    )
+
+
+def _judge(
+    kind: FrameKind, paths: Sequence[Path], lights: Mapping[Path, FrameMeta]
+) -> tuple[Match, tuple[str, ...]]:
+    """The worst match of these files with the lights, and in which fields they differ, each told once."""
+    sizes = {(meta.width, meta.height) for meta in lights.values()}
+    different: dict[FrameMeta, Path] = {}
+    for path, meta in lights.items():
+        different.setdefault(_alike(meta), path)
+    worst: Match | None = None
+    told: dict[str, None] = {}
+    for path in paths:
+        meta = read_meta(path)
+        if (meta.width, meta.height) not in sizes:
+            width, height = next(iter(sizes))
+            raise FirstlightError(
+                f"{path}: the {kind.value} is {meta.width}×{meta.height}, the lights are {width}×{height}; "
+                "it cannot be applied"
+            )
+        record = FrameRecord(id=0, path=path, sha256="", size_bytes=0, meta=replace(meta, kind=kind))
+        for light, name in different.items():
+            answer = judge(record, light)
+            told |= {f"{path.name} for {name.name}: {reason}": None for reason in answer.reasons[1:]}
+            if worst is None or _WORSE.index(answer.coverage) > _WORSE.index(worst.coverage):
+                worst = answer
+    assert worst is not None, "there are lights and files"
+    reasons = tuple(told)
+    more = len(reasons) - _MOST_REASONS
+    return worst, (*reasons[:_MOST_REASONS], f"and {more} more") if more > 0 else reasons
+
+
+def _alike(meta: FrameMeta) -> FrameMeta:
+    """What matters to matching, so that a night's lights are judged once and not one by one."""
+    return replace(
+        meta,
+        date_obs=None
+        if meta.date_obs is None
+        else meta.date_obs.replace(hour=12, minute=0, second=0, microsecond=0),
+        sensor_temp_c=None if meta.sensor_temp_c is None else round(meta.sensor_temp_c, 1),
+        frame_id=None,
+        step_id=None,
+        object_name=None,
+    )
 
 
 def load_masters(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from develop.colour import compose
 from develop.png import write_png
 from develop.stretch import autostretch
+from firstlight.choices import Choices, choice_cards
 from library.cards import Card
 from library.reading import Frame
 from livestack.stack import StackImage
@@ -19,8 +20,13 @@ from livestack.stack import StackImage
 PREVIEW_MAX_SIDE_PX = 2000
 
 
-def stack_cards(picture: StackImage, first: Frame) -> Iterator[Card]:
-    """Yield what the stack's header says; sky and time as the reference had them."""
+def stack_cards(
+    picture: StackImage, first: Frame, calibration: Sequence[tuple[Choices, int]] = ()
+) -> Iterator[Card]:
+    """Yield what the stack's header says; sky and time as the reference had them.
+
+    ``calibration`` tells the masters and how many subs were calibrated with them.
+    """
     meta = first.meta
     yield "IMAGETYP", "Light Frame", "stack of light frames"
     yield "STACKCNT", picture.subs, "number of subs in the stack"
@@ -58,6 +64,7 @@ def stack_cards(picture: StackImage, first: Frame) -> Iterator[Card]:
             yield keyword, number, comment
     yield "BUNIT", "adu", "at the scale of the first sub"
     yield "CREATOR", "firstlight", ""
+    yield from choice_cards(calibration)
 
 
 def finite(value: float | None) -> float | None:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from firstlight.events import Event, StackSummary, Stamped, encode
+from firstlight.choices import Choices
+from firstlight.events import Event, MasterChoice, StackSummary, Stamped, encode
 from firstlight.stream import utc_now
 
 
@@ -27,10 +28,19 @@ class Job:
     dark: str | None = None
     bias: str | None = None
     flat: str | None = None
+    defects: str | None = None
+    choices: Choices = field(default=(), compare=False)
+    """Why these: for the stack's header."""
 
     def to_dict(self) -> dict[str, Any]:
         """As a JSON object."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Job:
+        """Inverse of :meth:`to_dict`."""
+        choices = (MasterChoice(**{**each, "reasons": tuple(each["reasons"])}) for each in data["choices"])
+        return cls(**{**data, "choices": tuple(choices)})
 
 
 def main() -> None:
@@ -47,7 +57,7 @@ def serve(requests: IO[str], replies: IO[str], pictures: Path, target: str) -> N
     for line in requests:
         request = json.loads(line)
         if "add" in request:
-            _reply(replies, stacks.add(Job(**request["add"])))
+            _reply(replies, stacks.add(Job.from_dict(request["add"])))
         for event in stacks.refresh() if request.get("refresh") else ():
             _reply(replies, event)
         answer: dict[str, Any] = {"done": True}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cv2
 
+from firstlight.choices import Choices, gist
 from firstlight.events import Event, Log, StackSummary
 from firstlight.stack_output import finite, stack_cards, write_colour_preview, write_preview
 from firstlight.stacker import Job
@@ -31,6 +32,7 @@ class Stacks:
         self._pictures, self._target = pictures, safe_name(target)
         self._live = LiveStack()
         self._firsts: dict[str | None, Frame] = {}
+        self._choices: dict[str | None, dict[object, tuple[Choices, int]]] = {}
         self._changed: set[str | None] = set()
         self._images: dict[str | None, StackImage] = {}
         self._masters = lru_cache(maxsize=8)(_masters)
@@ -50,6 +52,9 @@ class Stacks:
         if isinstance(verdict, SubAccepted):
             self._firsts.setdefault(frame.meta.filter, frame)
             self._changed.add(frame.meta.filter)
+            so = self._choices.setdefault(frame.meta.filter, {})
+            choices, n_subs = so.get(gist(job.choices), (job.choices, 0))
+            so[gist(job.choices)] = (choices, n_subs + 1)
         return verdict
 
     def refresh(self) -> Iterator[Event]:
@@ -78,7 +83,8 @@ class Stacks:
             label = _label(image)
             fits = self._file(label, "fits")
             try:
-                write_image(fits, image.pixels, stack_cards(image, self._firsts[name]))
+                told = sorted(self._choices[name].values(), key=lambda each: -each[1])
+                write_image(fits, image.pixels, stack_cards(image, self._firsts[name], told))
             except LibraryError as error:
                 yield Log(level="error", message=str(error))
                 continue

@@ -14,7 +14,15 @@ from functools import singledispatch
 
 import acquire.events as acq
 import livestack.events as stk
-from firstlight.events import EPHEMERAL, MasterBuilt, RunStarted, StackQueue, Stamped, Summary
+from firstlight.events import (
+    EPHEMERAL,
+    CalibrationChosen,
+    MasterBuilt,
+    RunStarted,
+    StackQueue,
+    Stamped,
+    Summary,
+)
 from firstlight.pace import Series
 from firstlight.snapshot import (
     Cooler,
@@ -191,6 +199,11 @@ def _(event: Summary, state: NightState, _time: datetime) -> NightState:
 @_apply.register
 def _(event: MasterBuilt, state: NightState, _time: datetime) -> NightState:
     return replace(state, masters=(*(each for each in state.masters if each.path != event.path), event))
+
+
+@_apply.register
+def _(event: CalibrationChosen, state: NightState, _time: datetime) -> NightState:
+    return replace(state, calibration=event)
 
 
 @_apply.register

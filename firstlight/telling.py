@@ -7,7 +7,8 @@ from pathlib import PurePath
 
 import acquire.events as acq
 import livestack.events as stk
-from firstlight.events import Log, MasterBuilt, RunStarted, Stamped, Summary
+from firstlight.choices import UNFIT, in_a_line
+from firstlight.events import CalibrationChosen, Log, MasterBuilt, RunStarted, Stamped, Summary
 
 
 def describe(stamped: Stamped) -> str | None:
@@ -22,6 +23,8 @@ def level(stamped: Stamped) -> str:
             return said
         case acq.PlanEnded(outcome="failed") | acq.ConnectionLost() | acq.StoreWaiting():
             return "error"
+        case CalibrationChosen(choices=choices) if any(each.coverage in UNFIT for each in choices):
+            return "warning"
         case acq.ExposureFailed() | acq.StepGivenUp() | stk.SubRejected():
             return "warning"
         case _:
@@ -160,6 +163,12 @@ def _(event: MasterBuilt) -> str:
     name = " ".join(filter(None, (event.kind.replace("_", " "), event.filter)))
     length = f" of {exposure(event.exposure_s)}" if event.exposure_s else ""
     return f"master {name} from {event.n_frames} frames{length}"
+
+
+@_tell.register
+def _(event: CalibrationChosen) -> str:
+    name = " ".join(filter(None, ("calibration", event.filter)))
+    return f"{name}: {in_a_line(event.choices)}"
 
 
 @_tell.register

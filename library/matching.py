@@ -10,7 +10,7 @@ import numpy as np
 
 from library.comparison import Comparison, compare
 from library.coverage import Calibration, Coverage, Match, NearMiss, Verdict
-from library.fitness import temperature_c
+from library.fitness import TEMPERATURE, temperature_c
 from library.frames import FrameKind, FrameMeta, FrameRecord
 from library.residual import dark_residual_adu, flat_residual_adu, own_noise_adu
 from library.shelves import Shelf
@@ -48,6 +48,19 @@ def match(
     return _Chooser(frame, shelves, tolerances or DEFAULT_TOLERANCES, level_adu).calibration()
 
 
+def judge(record: FrameRecord, frame: FrameMeta, *, tolerances: Tolerances = DEFAULT_TOLERANCES) -> Match:
+    """How a master that somebody has chosen fits a frame; its record is given, whatever comes out."""
+    chooser = _Chooser(frame, _shelve([record]), tolerances, None)
+    compared = compare(chooser.shelves[record.meta.kind], frame, tolerances)
+    coverage = None
+    if compared.n_against[0]:
+        only_temperature = TEMPERATURE in compared.shelf.names and len(compared.only_temperature_differs())
+        coverage = Coverage.TEMPERATURE if only_temperature else Coverage.INCOMPATIBLE
+    elif record.meta.kind is FrameKind.DARK_MODEL:
+        coverage = Coverage.MODELLED
+    return chooser.chosen(compared, 0, (), coverage)
+
+
 def _shelves_of(library: Library) -> _Shelves:
     """The library's masters, read again only when they have changed, by whomever."""
     revision = library.masters_revision()
@@ -72,6 +85,7 @@ class _Chooser:
     level_adu: float | None
 
     def calibration(self) -> Calibration:
+        """What to calibrate the frame with."""
         if self.frame.kind is FrameKind.LIGHT:
             dark = self._dark()
             return Calibration(
@@ -103,20 +117,18 @@ class _Chooser:
         darks, models = self._compare(FrameKind.DARK), self._compare(FrameKind.DARK_MODEL)
         near = _nearest(darks, models)
         if len(rows := darks.fitting()):
-            return self._chosen(darks, darks.best(rows), near)
+            return self.chosen(darks, darks.best(rows), near)
         if len(rows := models.fitting()):
-            return self._chosen(models, models.best(rows), near, Coverage.MODELLED)
+            return self.chosen(models, models.best(rows), near, Coverage.MODELLED)
         if len(rows := darks.only_temperature_differs()):
-            return self._chosen(darks, darks.best(rows), near, Coverage.TEMPERATURE)
+            return self.chosen(darks, darks.best(rows), near, Coverage.TEMPERATURE)
         return _none(FrameKind.DARK, near)
 
     def _choose(self, *kinds: FrameKind) -> Match:
         """The best of the first kind; one of a later kind, if it fits better."""
         compared = [self._compare(kind) for kind in kinds]
         near = _nearest(*compared)
-        found = [
-            self._chosen(each, each.best(rows), near) for each in compared if len(rows := each.fitting())
-        ]
+        found = [self.chosen(each, each.best(rows), near) for each in compared if len(rows := each.fitting())]
         if not found:
             return _none(kinds[0], near)
         return min(found, key=lambda answer: _BEST_FIRST.index(answer.coverage))
@@ -124,13 +136,14 @@ class _Chooser:
     def _compare(self, kind: FrameKind) -> Comparison:
         return compare(self.shelves[kind], self.frame, self.tolerances)
 
-    def _chosen(
+    def chosen(
         self,
         compared: Comparison,
         row: int,
         near: tuple[NearMiss, ...],
         coverage: Coverage | None = None,
     ) -> Match:
+        """The answer that is one row of a shelf."""
         record = compared.shelf.records[row]
         notes = compared.told(row, *(set(Verdict) - {Verdict.SAME}))
         if record.meta.kind is FrameKind.BIAS and self.frame.kind is FrameKind.LIGHT:

@@ -164,6 +164,7 @@ def stack(arguments: argparse.Namespace) -> int:
         preview=arguments.preview,
         report=arguments.report,
         progress=progress,
+        warn=lambda message: print(f"firstlight: warning: {message}", file=sys.stderr),
     )
     print(f"{report.accepted} of {len(report.subs)} subs are in {arguments.output}")
     return 0

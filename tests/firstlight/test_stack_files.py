@@ -75,7 +75,7 @@ def test_a_stack_its_preview_and_its_report(tmp_path: Path, lights: list[Path]) 
     written = json.loads((tmp_path / "r.json").read_text())
     assert written == json.loads(json.dumps(asdict(report)))
     assert set(written) == {
-        "reference", "accepted", "rejected", "subs", "seconds_total", "peak_rss_bytes",
+        "reference", "accepted", "rejected", "calibration", "subs", "seconds_total", "peak_rss_bytes",
     }  # fmt: skip
     assert (written["reference"], written["accepted"], written["rejected"]) == (str(lights[0]), 4, 0)
     assert set(written["subs"][1]) == {

@@ -5,9 +5,11 @@ from __future__ import annotations
 from rich.text import Text
 
 from acquire.events import SequenceLine
+from firstlight.choices import UNFIT
+from firstlight.events import CalibrationChosen
 from firstlight.snapshot import FilterStack, NightState
 from firstlight.telling import duration, exposure, figure
-from tui.palette import ACCENT, DIM, GOOD, TEXT, filter_colour
+from tui.palette import ACCENT, DIM, GOOD, TEXT, WARN, filter_colour
 from tui.widgets.panel import Panel, bar
 
 MOST_LINES = 11
@@ -32,7 +34,19 @@ class Sequence(Panel):
         if state.masters:
             names = (" ".join(filter(None, (m.kind.replace("_", " "), m.filter))) for m in state.masters)
             rows += [Text(), Text(f"masters  {' · '.join(names)}", DIM)]
+        if state.calibration:
+            rows += [calibration_row(state.calibration)]
         return Text("\n", no_wrap=True, overflow="ellipsis").join(rows)
+
+
+def calibration_row(chosen: CalibrationChosen) -> Text:
+    """How well the newest light is covered: ``calibrated  dark exact · flat acceptable``."""
+    needed = [each for each in chosen.choices if each.coverage != "not_needed"]
+    row = Text("calibrated  ", DIM)
+    for number, each in enumerate(needed):
+        text = f"no {each.kind}" if each.coverage == "missing" else f"{each.kind} {each.coverage}"
+        row.append(f"{' · ' if number else ''}{text}", WARN if each.coverage in UNFIT else DIM)
+    return row
 
 
 def plan_rows(state: NightState, width: int) -> list[Text]:

@@ -1,0 +1,126 @@
+"""``library match``: which masters a light gets, and why."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tui.library.options import json_option, opened, root_option
+
+if TYPE_CHECKING:
+    from library.coverage import Field, Match
+    from library.tolerances import Tolerances
+    from tui.library.parser import Add
+
+_MEANINGS = {
+    "exact": "fits in every field",
+    "acceptable": "fits, with something to know",
+    "modelled": "no dark fits; one is synthesised from the dark model",
+    "temperature": "NOT APPLIED: right settings, another temperature",
+    "incompatible": "NOTHING APPLIED: there are some, and none fits",
+    "missing": "nothing applied: there is none",
+    "not_needed": "not needed",
+}
+_LABELS = {"exposure_s": "exposure (s)", "sensor_temp_c": "temperature (°C)", "date_obs": "date"}
+
+
+def register(add: Add) -> None:
+    """Add the command to the parser."""
+    command = add("match", help="the masters that a light gets, and why these")
+    command.add_argument("light", type=Path, metavar="LIGHT.fits", help="a light, or a flat")
+    root_option(command)
+    json_option(command)
+    command.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the answer for each purpose."""
+    from dataclasses import fields
+
+    from firstlight.light_level import match_file
+    from library.tolerances import read_tolerances
+
+    with opened(arguments) as library:
+        found = match_file(library, arguments.light)
+        answers: dict[str, Match] = {each.name: getattr(found, each.name) for each in fields(found)}
+        if arguments.json:
+            print(json.dumps({kind: _facts(answer) for kind, answer in answers.items()}))
+            return 0
+        print(f"{arguments.light}")
+        for kind, answer in answers.items():
+            print("\n".join(_lines(kind, answer)))
+        print(_rules(read_tolerances(library.folder.parent)))
+    return 0
+
+
+def _facts(answer: Match) -> dict[str, Any]:
+    return {
+        "coverage": answer.coverage.value,
+        "path": None if answer.record is None else str(answer.record.path),
+        "residual_noise_adu": answer.residual_noise_adu,
+        "fields": [
+            {"name": each.name, "wanted": each.wanted, "found": each.found, "verdict": each.verdict.value}
+            for each in answer.fields
+        ],
+        "near_misses": [
+            {"path": str(miss.record.path), "ruled_out_by": list(miss.ruled_out_by)}
+            for miss in answer.near_misses
+        ],
+    }
+
+
+def _lines(kind: str, answer: Match) -> list[str]:
+    """One purpose: what is applied, how well it fits, field by field, and what else there is."""
+    title = kind.replace("_", "-") if kind != "defects" else "defect map"
+    lines = ["", f"{title}: {answer.coverage.value.replace('_', ' ')}, {_MEANINGS[answer.coverage.value]}"]
+    if answer.record is None:
+        if not answer.near_misses:
+            lines.append(f"  {answer.reasons[0]}")
+    else:
+        lines += [f"  {reason}" for reason in answer.reasons]
+        lines.append(f"  {answer.record.path}")
+        if answer.residual_noise_adu is not None:
+            lines.append(f"  expected to leave {answer.residual_noise_adu:.2f} ADU of noise in each pixel")
+        lines += [f"    {_field(each)}" for each in answer.fields]
+    if answer.near_misses:
+        lines.append("  others, and what rules them out:")
+        lines += [
+            f"    {miss.record.path.name}: {'; '.join(miss.ruled_out_by)}" for miss in answer.near_misses
+        ]
+    return lines
+
+
+def _field(each: Field) -> str:
+    name = _LABELS.get(each.name, each.name.replace("_mm", " (mm)").replace("_deg", " (°)").replace("_", " "))
+    wanted, found = _shown(each.wanted), _shown(each.found)
+    told = found if wanted == found else f"{found}, wanted {wanted}"
+    return f"{each.verdict.value:8}{name:18}{told}"
+
+
+def _shown(value: str | float | None) -> str:
+    if value is None:
+        return "unknown"
+    return value if isinstance(value, str) else f"{value:g}"
+
+
+def _rules(rules: Tolerances) -> str:
+    """The hard keys and the tolerances in force."""
+    from library.coverage import Verdict
+    from library.fitness import SETTINGS
+    from library.frames import FrameKind
+
+    flats = [key.label for key in SETTINGS if FrameKind.DARK not in key.kinds]
+    every = [key.label for key in SETTINGS if FrameKind.DARK in key.kinds]
+    flat_days = rules.flat_days
+    half = ", half a turn counts as none" if rules.rotator_half_turn else ""
+    unknown = ", ".join(sorted(rules.unknown_fits)) or "none"
+    return f"""
+rules ([matching] in library.toml changes the numbers)
+  must be equal: {", ".join(every)}; of flats also {", ".join(flats)}
+  darks: temperature ± {rules.temp_c:g} °C, exposure ± {rules.exposure_s:g} s or {rules.exposure_fraction:.1%}
+  flats: focal length ± {rules.focal_length_fraction:.1%}, rotator ± {rules.rotator_deg:g}°{half}
+  at most {rules.dark_days:g} days from a dark, {rules.bias_days:g} from a bias, {flat_days:g} a flat
+  dark models: up to {rules.model_temp_c:g} °C and {rules.model_exposure_fraction:.0%} of the exposure outside
+  may be {Verdict.UNKNOWN.value} on one side: {unknown}"""
