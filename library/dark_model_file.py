@@ -80,6 +80,13 @@ class DarkModel:
             )
         return values.reshape(bottom - top, *rest)
 
+    def frame_noise_adu(self, exposure_s: float, temp_c: float) -> float:
+        """A sub's own read and shot noise (1 σ) where the dark current is typical."""
+        height = self.shape[0]
+        rate = float(np.median(self.rows("RATE", slice(height // 2, height // 2 + max(1, height // 20)))))
+        signal = max(rate * exposure_s * float(self.law.growth(temp_c)), 0.0)
+        return float(np.sqrt(self.noise.read_adu**2 + self.noise.adu_per_e * signal))
+
     def whole(self, name: str) -> NDArray[Any]:
         """All of a plane or table."""
         return self.rows(name, slice(None))
