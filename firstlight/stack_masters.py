@@ -34,22 +34,23 @@ def judge_masters(
     """
     choices, warnings = [], []
     for kind in (FrameKind.DARK, FrameKind.BIAS, FrameKind.FLAT):
-        if not given.get(kind):
-            missing = (f"no {kind.value} was given",)
-            choices.append(_choice(kind, Coverage.MISSING, None, None, missing))
-            continue
+        paths = given.get(kind, ())
         if kind is FrameKind.BIAS and given.get(FrameKind.DARK):
-            reason = "the dark contains the bias; it is taken off the flats alone"
+            reason = "the dark contains the bias" + ("; it is taken off the flats alone" if paths else "")
             choices.append(_choice(kind, Coverage.NOT_NEEDED, None, None, (reason,)))
             continue
-        worst, reasons = _judge(kind, given[kind], lights)
-        path = given[kind][0]
-        noise = worst.residual_noise_adu if len(given[kind]) == 1 else None
-        choices.append(_choice(kind, worst.coverage, path, noise, reasons))
+        if not paths:
+            choices.append(_choice(kind, Coverage.MISSING, None, None, (f"no {kind.value} was given",)))
+            continue
+        worst, reasons = _judge(kind, paths, lights)
+        noise = worst.residual_noise_adu if len(paths) == 1 else None
+        about = (
+            worst.reasons[0] if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more, combined"
+        )
+        choices.append(_choice(kind, worst.coverage, paths[0], noise, (about, *reasons)))
         if worst.coverage.value in UNFIT:
-            warnings.append(
-                f"the {kind.value} does not fit and is applied all the same: {'; '.join(reasons)}"
-            )
+            what = f"the {kind.value} does not fit and is applied all the same"
+            warnings.append(f"{what}: {'; '.join(reasons)}")
     return tuple(choices), warnings
 
 
