@@ -46,8 +46,12 @@ def read_frame(path: Path | str) -> Frame:
     Raises :class:`NotAFitsFileError` for a file that is missing, not FITS, cut short, or without an image.
     """
     with open_image(Path(path)) as (stream, unit):
-        pixels = _read_compressed(stream, unit) if unit.is_compressed_image else _read_plain(stream, unit)
-        return Frame(pixels=pixels, meta=meta_of(unit), header=unit.values)
+        return Frame(pixels=read_pixels(stream, unit), meta=meta_of(unit), header=unit.values)
+
+
+def read_pixels(stream: BinaryIO, unit: HeaderUnit) -> Pixels:
+    """The pixels of the image at whose data the stream stands; :class:`HeaderError` if it is cut short."""
+    return _read_compressed(stream, unit) if unit.is_compressed_image else _read_plain(stream, unit)
 
 
 def read_meta(path: Path | str) -> FrameMeta:

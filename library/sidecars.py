@@ -6,6 +6,7 @@ line. Whoever reads the frame reads them as if they stood in its header, see doc
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from library.cards import Card, HeaderUnit, format_card, parse_card, with_cards
 from library.writing import write_durably
 
 SIDECAR_SUFFIX = ".cards"
+_NO_SIDECAR = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
 
 
 def sidecar_of(file: Path) -> Path:
@@ -26,10 +28,18 @@ def write_sidecar(file: Path, cards: Iterable[Card]) -> None:
     write_durably(sidecar_of(file), [b"".join(lines)])
 
 
-def with_sidecar(file: Path, unit: HeaderUnit) -> HeaderUnit:
-    """The header with the sidecar's cards in it; without one it is what it was."""
+def read_sidecar(file: Path) -> list[Card]:
+    """The cards that lie beside a frame, none if there is no sidecar."""
     try:
         lines = sidecar_of(file).read_bytes().splitlines()
-    except (FileNotFoundError, NotADirectoryError):
-        return unit
-    return with_cards(unit, [parse_card(line) for line in lines if line.strip()])
+    except OSError as error:
+        if error.errno in _NO_SIDECAR:
+            return []
+        raise
+    return [parse_card(line) for line in lines if line.strip()]
+
+
+def with_sidecar(file: Path, unit: HeaderUnit) -> HeaderUnit:
+    """The header with the sidecar's cards in it; without one it is what it was."""
+    cards = read_sidecar(file)
+    return with_cards(unit, cards) if cards else unit

@@ -196,7 +196,9 @@ class Template:
                 value = token.write(Moment(meta, local, number, width))
                 text += safe_name(value, fallback="")
                 is_empty = not value and name in EKOS
-        parts = [re.sub(r"\s+", "_", _UNSAFE.sub("_", part)).strip("._-") for part in text.split("/")]
+        parts = [
+            re.sub(r"\s+", "_", _UNSAFE.sub("_", part)).lstrip("._").rstrip("._-") for part in text.split("/")
+        ]
         return [part for part in parts if part] or [safe_name(meta.kind)]
 
     def read(self, path: Path) -> dict[str, CardValue] | None:

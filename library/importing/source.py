@@ -1,0 +1,119 @@
+"""A file of somebody's as a FITS file: FITS of any packing as it is, XISF and TIFF without loss."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from library.cards import Card, HeaderError, HeaderUnit, format_header, walk, with_cards
+from library.errors import NotAFitsFileError
+from library.frames import FrameMeta
+from library.reading import find_image, image_shape, meta_of, read_pixels
+from library.sidecars import with_sidecar
+from library.writing import Buffer, encode_image
+
+FRAME_SUFFIXES = (".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fts.gz", ".fz", ".xisf", ".tif", ".tiff")
+RAW_SUFFIXES = (".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf", ".orf", ".rw2", ".pef", ".ser")
+_REMEDY = "check that it was copied whole"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A file as FITS: ``unit`` is its image's header, ``before`` and ``after`` are the bytes around that.
+
+    ``pixels`` are as :func:`library.reading.read_frame` gives them. ``suffix`` is that of a copy,
+    ``link_suffix`` that of a link, or ``None`` for what is no FITS file as it stands.
+    """
+
+    path: Path
+    sha256: str
+    unit: HeaderUnit
+    before: Buffer
+    after: tuple[Buffer, ...]
+    pixels: NDArray[Any]
+    suffix: str
+    link_suffix: str | None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def meta(self) -> FrameMeta:
+        """What its header describes."""
+        return meta_of(self.unit)
+
+    def buffers(self, cards: Iterable[Card]) -> list[Buffer]:
+        """The whole FITS file with these cards in its header; no pixel is encoded anew."""
+        return [self.before, format_header(with_cards(self.unit, cards).raw_cards), *self.after]
+
+
+def read_source(path: Path) -> Source:
+    """Read a frame, whatever its name is: what it begins with tells the format.
+
+    Raises :class:`NotAFitsFileError` with the reason if it cannot be read.
+    """
+    if path.name.lower().endswith(RAW_SUFFIXES):
+        raise NotAFitsFileError(f"{path}: a camera's raw file is not read; convert it to FITS (Siril does)")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise NotAFitsFileError(f"{path}: cannot be read: {error.strerror}") from error
+    sha256 = hashlib.sha256(data).hexdigest()
+    if data.startswith(b"XISF0100"):
+        from library.importing.xisf_images import read_xisf
+
+        return _converted(path, sha256, *read_xisf(path))
+    if data.startswith((b"II*\0", b"MM\0*")):
+        from library.importing.tiff_images import read_tiff
+
+        return _converted(path, sha256, *read_tiff(path))
+    return _fits(path, sha256, data)
+
+
+def _fits(path: Path, sha256: str, data: bytes) -> Source:
+    packed = data.startswith(b"\x1f\x8b")
+    try:
+        if packed:
+            data = gzip.decompress(data)
+        stream = BytesIO(data)
+        unit = with_sidecar(path, find_image(stream))
+        image_shape(unit)
+        pixels = read_pixels(stream, unit)
+    except (HeaderError, OSError, EOFError, zlib.error) as error:
+        raise NotAFitsFileError(f"{path}: is no image that can be read: {error}; {_REMEDY}") from error
+    whole = memoryview(data)
+    suffix = ".fits.fz" if unit.is_compressed_image else ".fits"
+    return Source(
+        path=path,
+        sha256=sha256,
+        unit=unit,
+        before=whole[: unit.start],
+        after=(whole[unit.data_start :],),
+        pixels=pixels,
+        suffix=suffix,
+        link_suffix=".fits.gz" if packed else suffix,
+    )
+
+
+def _converted(
+    path: Path, sha256: str, pixels: NDArray[Any], cards: list[Card], notes: tuple[str, ...]
+) -> Source:
+    header, *after = encode_image(pixels, cards, exact=True)
+    unit = next(walk(BytesIO(header)))
+    return Source(
+        path=path,
+        sha256=sha256,
+        unit=unit,
+        before=b"",
+        after=tuple(after),
+        pixels=pixels,
+        suffix=".fits",
+        link_suffix=None,
+        notes=notes,
+    )
