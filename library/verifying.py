@@ -86,6 +86,7 @@ def verify(
                     Progress(done=done, total=len(tasks), done_bytes=done_bytes, total_bytes=total_bytes)
                 )
                 if problem:
+                    _forget(catalogue, task)
                     yield _fault(task.path, problem)
                 else:
                     whole.append(task)
@@ -129,6 +130,12 @@ def _replaced(catalogue: Catalogue, task: _Task) -> _Task | None:
     rows = catalogue.rows("SELECT * FROM frame WHERE path = ?", (task.path,))
     newer = [_Task(row["path"], row["sha256"], row["size_bytes"], row["frame_id"]) for row in rows]
     return newer[0] if newer and newer[0].sha256 != task.sha256 else None
+
+
+def _forget(catalogue: Catalogue, task: _Task) -> None:
+    """It was whole once; now it is the first to be read the next time."""
+    with catalogue.writing() as connection:
+        connection.execute("DELETE FROM verified WHERE path = ?", (task.path,))
 
 
 def _fault(path: str, problem: str) -> Fault:

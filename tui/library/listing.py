@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tui.library.choosing import choosing_options, chosen
 from tui.library.options import json_option, opened, root_option
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from library.frames import FrameRecord
     from tui.library.parser import Add
+
+_TITLES = ("kind", "exposure", "temp", "gain", "bin", "filter", "of", "date", "camera", "path")
+_TO_THE_RIGHT = {"exposure", "temp", "gain", "of"}
 
 
 def register(add: Add) -> None:
     """Add the command to the parser."""
     command = add("list", help="the frames and masters in it")
-    command.add_argument("--kind", help="bias, dark, flat, flat_dark, light, defects or dark_model only")
-    command.add_argument("--masters", action="store_true", help="masters only")
+    choosing_options(command)
+    command.add_argument("--retired", action="store_true", help="retired ones, and why")
     root_option(command)
     json_option(command)
     command.set_defaults(run=run)
@@ -25,20 +32,18 @@ def register(add: Add) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a line for each frame."""
-    from library.errors import LibraryError
-    from library.frames import FrameKind
-
-    kinds = {kind.value for kind in FrameKind}
-    if arguments.kind is not None and arguments.kind not in kinds:
-        raise LibraryError(f"there is no kind {arguments.kind!r}; choose of {', '.join(sorted(kinds))}")
-    kind = None if arguments.kind is None else FrameKind(arguments.kind)
     with opened(arguments) as library:
-        for record in library.find(kind=kind, master=True if arguments.masters else None):
-            print(json.dumps(_facts(record)) if arguments.json else _line(record))
+        records = chosen(library, arguments, retired=arguments.retired)
+        if arguments.json:
+            for record in records:
+                print(json.dumps(facts(record)))
+        else:
+            print("\n".join(table(records, library.folder)))
     return 0
 
 
-def _facts(record: FrameRecord) -> dict[str, Any]:
+def facts(record: FrameRecord) -> dict[str, Any]:
+    """A frame for programs."""
     meta = record.meta
     return {
         "path": str(record.path),
@@ -52,18 +57,45 @@ def _facts(record: FrameRecord) -> dict[str, Any]:
         "filter": meta.filter,
         "date_obs": None if meta.date_obs is None else meta.date_obs.isoformat(),
         "n_combined": meta.n_combined,
+        "frame_id": meta.frame_id,
+        "sha256": record.sha256,
+        "size_bytes": record.size_bytes,
+        "retired_at": None if record.retired_at is None else record.retired_at.isoformat(),
+        "retired_because": record.retired_because,
     }
 
 
-def _line(record: FrameRecord) -> str:
-    meta = record.meta
-    known = [
+def table(records: Sequence[FrameRecord], folder: Path) -> Iterator[str]:
+    """Aligned columns, those left out that are empty throughout; paths are relative to the folder."""
+    rows = [_cells(record, folder) for record in records]
+    if not rows:
+        yield "nothing"
+        return
+    used = [at for at in range(len(_TITLES)) if any(row[at] for row in rows)]
+    widths = {at: max(len(_TITLES[at]), *(len(row[at]) for row in rows)) for at in used}
+    for row in (_TITLES, *rows):
+        cells = [
+            row[at].rjust(widths[at]) if _TITLES[at] in _TO_THE_RIGHT else row[at].ljust(widths[at])
+            for at in used
+        ]
+        yield "  ".join(cells).rstrip()
+
+
+def _cells(record: FrameRecord, folder: Path) -> tuple[str, ...]:
+    from library.fitness import temperature_c
+
+    meta, temp_c = record.meta, temperature_c(record.meta)
+    x, y = meta.binning
+    path = record.path.relative_to(folder).as_posix()
+    return (
         meta.kind.value.replace("_", "-"),
-        meta.camera or "unknown camera",
-        None if meta.exposure_s is None else f"{meta.exposure_s:g} s",
-        None if meta.sensor_temp_c is None else f"{meta.sensor_temp_c:.1f} °C",
-        None if meta.gain is None else f"gain {meta.gain:g}",
-        meta.filter,
-        f"of {meta.n_combined}" if meta.n_combined > 1 else None,
-    ]
-    return f"{'  '.join(part for part in known if part)}  {record.path}"
+        "" if meta.exposure_s is None else f"{meta.exposure_s:g} s",
+        "" if temp_c is None else f"{temp_c:.1f} °C",
+        "" if meta.gain is None else f"{meta.gain:g}",
+        f"{x}×{y}",
+        meta.filter or "",
+        str(meta.n_combined) if meta.n_combined > 1 else "",
+        "" if meta.date_obs is None else meta.date_obs.date().isoformat(),
+        meta.camera,
+        path if record.retired_because is None else f"{path} (retired: {record.retired_because})",
+    )
