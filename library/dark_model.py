@@ -106,7 +106,7 @@ def write_dark(path: Path, model: DarkModel, dark: Synthetic) -> None:
         ("DBLTEMP", model.law.doubling_c, "[degC] the dark rate doubles in this step"),
         ("DBLERR", model.law.doubling_error_c, "[degC] error of DBLTEMP"),
         ("SWCREATE", SOFTWARE, "software that made this master"),
-        *(("HISTORY", f" outside: {text.replace('°', 'deg ')}", "") for text in dark.outside),
+        *(("HISTORY", f" outside: {text.replace(' °', ' deg')}", "") for text in dark.outside),
         *(("HISTORY", f" note: {text}", "") for text in model.notes),
     ]
     buffers = encode_image(dark.pixels, [card for card in known if card[1] is not None])
@@ -183,8 +183,8 @@ def _notes(frames: Set, fit: LawFit) -> list[str]:
     shots, notes = frames.shots, []
     times = np.unique(np.round(shots.exposure_s[shots.exposed], 3))
     if fit.law.is_prior:
-        notes.append("the darks span too few degrees to tell a doubling step;")
-        notes.append(f"it is taken to be {DOUBLING_C:g} +- {DOUBLING_ERROR_C:g} degC (a prior)")
+        notes.append("too few temperatures to tell the doubling step:")
+        notes.append(f"{DOUBLING_C:g} +- {DOUBLING_ERROR_C:g} degC is believed beforehand (a prior)")
     if shots.exposed.all():
         notes.append("there are no biases: the pedestal is extrapolated")
     if len(times) == 1:

@@ -102,7 +102,7 @@ def encode_model(
         ("REFTEMP", law.reference_c, "[degC] temperature of BIAS and RATE"),
         ("DBLTEMP", law.doubling_c, "[degC] the dark rate doubles in this step"),
         ("DBLERR", law.doubling_error_c, "[degC] error of DBLTEMP"),
-        ("DBLPRIOR", law.is_prior, "DBLTEMP is the prior, not from the frames"),
+        ("DBLPRIOR", law.is_prior, "DBLTEMP rests on the prior rather than on frames"),
         ("KAPPA", law.slope, "[1/degC] d ln rate / dT at REFTEMP"),
         ("KAPPAERR", law.slope_error, "error of KAPPA"),
         ("KAPPASPR", law.slope_spread, "share by which pixels differ in KAPPA"),
@@ -135,7 +135,11 @@ def encode_model(
 
 
 def encode_extension(name: str, values: NDArray[Any], cards: list[Card]) -> list[Buffer]:
-    """An IMAGE extension; big-endian values are passed on without a copy."""
+    """An IMAGE extension; big-endian values are passed on without a copy.
+
+    It gets a third axis of one: Siril 1.0 opens no file with two images of the same two axes.
+    """
+    values = values[None]
     bitpix = values.dtype.itemsize * (-8 if values.dtype.kind == "f" else 8)
     return _unit(
         [
@@ -163,7 +167,7 @@ def read_model(path: Path) -> DarkModel:
         stream.seek(0)
         for unit in walk(stream):
             name = str(unit.values.get("EXTNAME", "BIAS"))
-            axes = tuple(unit.integer(f"NAXIS{n}") for n in range(unit.integer("NAXIS"), 0, -1))
+            axes = tuple(unit.integer(f"NAXIS{n}") for n in range(min(unit.integer("NAXIS"), 2), 0, -1))
             table = unit.values.get("XTENSION") == "BINTABLE"
             dtype = SLOPE_DTYPE if table else stored_dtype(unit)
             units[name] = _Where(unit.data_start, axes[:1] if table else axes, dtype)

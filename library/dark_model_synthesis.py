@@ -43,9 +43,9 @@ def outside(model: DarkModel, exposure_s: float, temp_c: float) -> tuple[str, ..
     """In what way a dark lies outside of what the model was fitted to; nothing if it lies inside."""
     said = []
     if (temps := model.meta.temp_range_c) and not temps[0] - NEAR_C <= temp_c <= temps[1] + NEAR_C:
-        said.append(f"{temp_c:g} °C is outside of the {temps[0]:.1f} to {temps[1]:.1f} °C that were shot")
+        said.append(f"{temp_c:g} °C, and {temps[0]:.1f} to {temps[1]:.1f} °C were shot")
     if (times := model.meta.exposure_range_s) and not times[0] <= exposure_s <= times[1]:
-        said.append(f"{exposure_s:g} s is outside of the {times[0]:g} to {times[1]:g} s that were shot")
+        said.append(f"{exposure_s:g} s, and {times[0]:g} to {times[1]:g} s were shot")
     return tuple(said)
 
 

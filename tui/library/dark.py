@@ -138,7 +138,7 @@ def _lines(model: DarkModel, dark: Synthetic, output: Path) -> list[str]:
     temps, times = meta.temp_range_c or (0.0, 0.0), meta.exposure_range_s or (0.0, 0.0)
     fitted = f"{meta.n_combined} frames, {temps[0]:.1f} to {temps[1]:.1f} °C, {times[0]:g} to {times[1]:g} s"
     own = model.frame_noise_adu(dark.exposure_s, dark.temp_c)
-    said = "a prior: no temperatures to fit it to" if law.is_prior else "from the frames"
+    said = "mostly a prior: too few temperatures" if law.is_prior else "from the frames"
     return [
         f"{output}: {dark.exposure_s:g} s at {dark.temp_c:g} °C, {_settings(meta)}",
         f"  from   {model.path} ({fitted})",
