@@ -12,6 +12,7 @@ from firstlight.choices import Choices, gist
 from firstlight.events import Event, Log, StackSummary
 from firstlight.stack_output import finite, stack_cards, write_colour_preview, write_preview
 from firstlight.stacker import Job
+from library.defects import read_defects, to_mend
 from library.errors import LibraryError
 from library.naming import safe_name
 from library.reading import Frame, Pixels, read_frame
@@ -41,7 +42,7 @@ class Stacks:
         """Stack a light; whatever is wrong with its file or its masters' is a reason to reject it."""
         try:
             frame = read_frame(job.path)
-            masters = self._masters(job.dark, job.bias, job.flat, frame.meta.bayer_pattern)
+            masters = self._masters(job.dark, job.bias, job.flat, job.defects, frame.meta.bayer_pattern)
         except LibraryError as error:
             return SubRejected(
                 frame_id=job.frame_id, filter=None, reason="unreadable", detail=str(error), seconds=0.0
@@ -121,11 +122,19 @@ class Stacks:
         return self._pictures / f"{self._target}_{safe_name(label)}.{suffix}"
 
 
-def _masters(dark: str | None, bias: str | None, flat: str | None, bayer_pattern: str | None) -> Masters:
+def _masters(
+    dark: str | None, bias: str | None, flat: str | None, defects: str | None, bayer_pattern: str | None
+) -> Masters:
     def pixels(path: str | None) -> Pixels | None:
         return None if path is None else read_frame(path).pixels
 
-    return prepare(dark=pixels(dark), bias=pixels(bias), flat=pixels(flat), bayer_pattern=bayer_pattern)
+    return prepare(
+        dark=pixels(dark),
+        bias=pixels(bias),
+        flat=pixels(flat),
+        defects=None if defects is None else to_mend(read_defects(Path(defects)), dark=dark is not None),
+        bayer_pattern=bayer_pattern,
+    )
 
 
 def _label(image: StackImage) -> str:

@@ -10,9 +10,9 @@ import numpy as np
 
 from library.comparison import Comparison, compare
 from library.coverage import Calibration, Coverage, Match, NearMiss, Verdict
-from library.fitness import TEMPERATURE, temperature_c
+from library.fitness import EXPOSURE, TEMPERATURE, temperature_c
 from library.frames import FrameKind, FrameMeta, FrameRecord
-from library.residual import dark_residual_adu, flat_residual_adu, own_noise_adu
+from library.residual import DOUBLING_C, bias_residual_adu, dark_residual_adu, flat_residual_adu
 from library.shelves import Shelf
 from library.store import Library
 from library.tolerances import Tolerances, read_tolerances
@@ -177,7 +177,7 @@ class _Chooser:
             case FrameKind.FLAT:
                 return flat_residual_adu(master, self.level_adu)
             case FrameKind.BIAS:
-                return own_noise_adu(master, self._bias_like(master))
+                return bias_residual_adu(self.frame, master, self._dark_like(master))
             case _:
                 return None
 
@@ -186,6 +186,16 @@ class _Chooser:
         biases = self.shelves[FrameKind.BIAS]
         rows = np.flatnonzero(biases.same_settings(master) & biases.noise_known)
         return biases.records[int(rows[0])].meta if len(rows) else None
+
+    def _dark_like(self, master: FrameMeta) -> FrameMeta | None:
+        """Of the darks of the same settings the one whose dark signal has to be scaled least."""
+        compared = self._compare(FrameKind.DARK)
+        rows = np.flatnonzero(compared.shelf.same_settings(master) & compared.shelf.exposed)
+        if not len(rows) or not self.frame.exposure_s:
+            return None
+        doublings = compared.away_in(TEMPERATURE)[rows] / DOUBLING_C
+        doublings += np.abs(np.log2(compared.shelf.low_of(EXPOSURE)[rows] / self.frame.exposure_s))
+        return compared.shelf.records[int(rows[np.argmin(doublings)])].meta
 
 
 def _nearest(*compared: Comparison) -> tuple[NearMiss, ...]:

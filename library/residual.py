@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from library.fitness import temperature_c
-from library.frames import FrameMeta
+from library.frames import FrameKind, FrameMeta
 
 DOUBLING_C = 6.0
 """The step that doubles dark current, where nothing is known of the camera; the dark model's prior too."""
@@ -46,12 +46,33 @@ def dark_residual_adu(
         return None
     if factor == 1.0:
         return noise
+    pattern = _pattern_adu(dark, noise, bias)
+    return None if pattern is None else math.hypot(noise, (factor - 1) * pattern)
+
+
+def bias_residual_adu(frame: FrameMeta, bias: FrameMeta, dark: FrameMeta | None) -> float | None:
+    """The noise that subtracting a bias leaves: its own, and in a light the pattern of the dark current.
+
+    That pattern is told by any dark of the same settings, scaled as in :func:`dark_residual_adu`; without
+    one, ``None``. A flat is taken to be too short for dark current.
+    """
+    noise = own_noise_adu(bias, bias)
+    if noise is None or frame.kind is FrameKind.FLAT:
+        return noise
+    dark_noise = None if dark is None else own_noise_adu(dark, bias)
+    if dark is None or dark_noise is None:
+        return None
+    factor, pattern = _growth(frame, dark, DOUBLING_C), _pattern_adu(dark, dark_noise, bias)
+    return None if factor is None or pattern is None else math.hypot(noise, factor * pattern)
+
+
+def _pattern_adu(dark: FrameMeta, noise_adu: float, bias: FrameMeta | None) -> float | None:
     if dark.spread_adu is None:
         return None
-    pattern_2 = dark.spread_adu**2 - noise**2
+    pattern_2 = dark.spread_adu**2 - noise_adu**2
     if bias is not None and bias.spread_adu is not None and bias.noise_adu is not None:
         pattern_2 -= max(bias.spread_adu**2 - bias.noise_adu**2, 0.0)
-    return math.sqrt(noise**2 + (factor - 1) ** 2 * max(pattern_2, 0.0))
+    return math.sqrt(max(pattern_2, 0.0))
 
 
 def flat_residual_adu(flat: FrameMeta, level_adu: float | None) -> float | None:

@@ -50,6 +50,7 @@ class Shelf:
         self.low, self.high = np.ascontiguousarray(np.moveaxis(low_high, 2, 0))
         self._unknown = np.isnan(self.low)
         self.n_combined = np.array([meta.n_combined for meta in metas], np.int64)
+        self.exposed = np.array([bool(meta.exposure_s) for meta in metas], bool)
         self.noise_known = np.array([meta.noise_adu is not None for meta in metas], bool)
         self.retired = np.array([record.retired_at is not None for record in self.records], bool)
 
@@ -63,6 +64,11 @@ class Shelf:
         if new:
             return [codes.setdefault(key, len(codes)) for codes, key in pairs]
         return [codes.get(key, _NEVER_SEEN) for codes, key in pairs]
+
+    def low_of(self, name: str) -> NDArray[np.float64]:
+        """A quantity of every master (of a model, where its range begins), NaN where it is not known."""
+        row: NDArray[np.float64] = self.low[[quantity.name for quantity in self.quantities].index(name)]
+        return row
 
     def same_settings(self, meta: FrameMeta) -> NDArray[np.bool_]:
         """Which masters have just the hard keys of ``meta``."""

@@ -91,6 +91,18 @@ def test_a_master_that_does_not_tell_its_noise_is_judged_by_a_bias_that_does() -
     assert match([silent, other], LIGHT).dark.residual_noise_adu is None
 
 
+def test_a_bias_alone_leaves_the_pattern_that_any_dark_of_the_camera_tells() -> None:
+    sensor = Sensor()
+    pixels, bias = sensor.master(FrameKind.BIAS, 50, 0.0, -10.0)
+    _, dark = sensor.master(FrameKind.DARK, 16, 30.0, -4.0)
+    assert LIGHT.exposure_s is not None
+    left = sensor.bias + sensor.signal(LIGHT.exposure_s, -10.0) - pixels
+    assert match([bias, dark], LIGHT).bias.residual_noise_adu == pytest.approx(robust(left), rel=0.1)
+    assert match([bias], LIGHT).bias.residual_noise_adu is None
+    flat = dataclasses.replace(LIGHT, kind=FrameKind.FLAT, exposure_s=2.0)
+    assert match([bias], flat).bias.residual_noise_adu == bias.meta.noise_adu
+
+
 def test_a_flat_leaves_its_relative_noise_of_the_light() -> None:
     _, flat = Sensor().master(FrameKind.FLAT, 2, 1.0, 0.0)
     flat = dataclasses.replace(flat, meta=dataclasses.replace(flat.meta, noise_adu=0.002))

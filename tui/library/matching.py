@@ -21,9 +21,14 @@ _MEANINGS = {
     "temperature": "NOT APPLIED: right settings, another temperature",
     "incompatible": "NOTHING APPLIED: there are some, and none fits",
     "missing": "nothing applied: there is none",
-    "not_needed": "not needed",
 }
-_LABELS = {"exposure_s": "exposure (s)", "sensor_temp_c": "temperature (°C)", "date_obs": "date"}
+_LABELS = {
+    "exposure_s": "exposure (s)",
+    "sensor_temp_c": "temperature (°C)",
+    "focal_length_mm": "focal length (mm)",
+    "rotator_deg": "rotator (°)",
+    "date_obs": "date",
+}
 
 
 def register(add: Add) -> None:
@@ -74,29 +79,37 @@ def _facts(answer: Match) -> dict[str, Any]:
 def _lines(kind: str, answer: Match) -> list[str]:
     """One purpose: what is applied, how well it fits, field by field, and what else there is."""
     title = kind.replace("_", "-") if kind != "defects" else "defect map"
+    if answer.coverage == "not_needed":
+        return ["", f"{title}: not needed, {answer.reasons[0]}"]
     lines = ["", f"{title}: {answer.coverage.value.replace('_', ' ')}, {_MEANINGS[answer.coverage.value]}"]
     if answer.record is None:
         if not answer.near_misses:
             lines.append(f"  {answer.reasons[0]}")
     else:
         lines += [f"  {reason}" for reason in answer.reasons]
-        lines.append(f"  {answer.record.path}")
         if answer.residual_noise_adu is not None:
-            lines.append(f"  expected to leave {answer.residual_noise_adu:.2f} ADU of noise in each pixel")
-        lines += [f"    {_field(each)}" for each in answer.fields]
-    if answer.near_misses:
+            would = "expected to leave" if answer.usable else "would leave"
+            lines.append(f"  {would} {answer.residual_noise_adu:.2g} ADU of noise in each pixel")
+        lines += _same(answer.fields)
+        lines.append(f"  {answer.record.path}")
+    if answer.near_misses and answer.coverage != "exact":
         lines.append("  others, and what rules them out:")
-        lines += [
-            f"    {miss.record.path.name}: {'; '.join(miss.ruled_out_by)}" for miss in answer.near_misses
-        ]
+        for miss in answer.near_misses:
+            lines.append(f"    {miss.record.path.name}: {'; '.join(miss.ruled_out_by)}")
     return lines
 
 
-def _field(each: Field) -> str:
-    name = _LABELS.get(each.name, each.name.replace("_mm", " (mm)").replace("_deg", " (°)").replace("_", " "))
-    wanted, found = _shown(each.wanted), _shown(each.found)
-    told = found if wanted == found else f"{found}, wanted {wanted}"
-    return f"{each.verdict.value:8}{name:18}{told}"
+def _same(fields: tuple[Field, ...]) -> list[str]:
+    """What agrees; what does not is among the reasons."""
+    same = [each for each in fields if each.verdict == "same"]
+    known = [f"{_name(each)} {_shown(each.wanted)}" for each in same if each.wanted is not None]
+    unknown = [_name(each) for each in same if each.wanted is None and each.found is None]
+    lines = [f"  the same: {', '.join(known)}"]
+    return [*lines, f"  unknown on both sides: {', '.join(unknown)}"] if unknown else lines
+
+
+def _name(each: Field) -> str:
+    return _LABELS.get(each.name, each.name.replace("_", " "))
 
 
 def _shown(value: str | float | None) -> str:
@@ -121,6 +134,6 @@ rules ([matching] in library.toml changes the numbers)
   must be equal: {", ".join(every)}; of flats also {", ".join(flats)}
   darks: temperature ± {rules.temp_c:g} °C, exposure ± {rules.exposure_s:g} s or {rules.exposure_fraction:.1%}
   flats: focal length ± {rules.focal_length_fraction:.1%}, rotator ± {rules.rotator_deg:g}°{half}
-  at most {rules.dark_days:g} days from a dark, {rules.bias_days:g} from a bias, {flat_days:g} a flat
+  at most {rules.dark_days:g} days from a dark, {rules.bias_days:g} from a bias, {flat_days:g} from a flat
   dark models: up to {rules.model_temp_c:g} °C and {rules.model_exposure_fraction:.0%} of the exposure outside
   may be {Verdict.UNKNOWN.value} on one side: {unknown}"""
