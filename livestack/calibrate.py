@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livestack.cosmetic import mend_mapped
+from livestack.dark_scaling import Scaling
 from livestack.errors import MismatchError
 from livestack.masters import Masters
 from measure.noise import background_noise
@@ -30,6 +31,8 @@ class Calibrated:
 
     pixels: NDArray[np.float32]
     saturated: NDArray[np.bool_]
+    dark_scaling: Scaling | None = None
+    """How much of the dark was taken off, where that was left to the frame."""
 
 
 def calibrate(
@@ -54,7 +57,11 @@ def calibrate(
     if repairs is not None and repairs.shape != raw.shape:
         raise MismatchError(f"the defect map is {_size(repairs.shape)}, the frame is {_size(raw.shape)}")
     saturated = raw >= saturation_adu
-    if masters.pedestal_adu is None:
+    scaling = None
+    if masters.scalable_dark is not None:
+        scaling = masters.scalable_dark.scaling(raw, saturation_adu=saturation_adu)
+        pixels = np.subtract(raw, masters.scalable_dark.pedestal(scaling.factor), dtype=np.float32)
+    elif masters.pedestal_adu is None:
         pixels = raw.astype(np.float32)
     else:
         pixels = np.subtract(raw, masters.pedestal_adu, dtype=np.float32)
@@ -67,7 +74,7 @@ def calibrate(
         saturated.reshape(-1)[repairs.places] = False
     mend_holes(pixels, bayer_pattern)
     mend_defects(pixels, bayer_pattern, mapped=repairs is not None)
-    return Calibrated(pixels, saturated)
+    return Calibrated(pixels, saturated, scaling)
 
 
 def saturation_level_adu(raw: NDArray[np.integer[Any] | np.floating[Any]]) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livestack.cosmetic import Repairs, plan_repairs
+from livestack.dark_scaling import ScalableDark, take_apart
 
 _LEAST_RESPONSE = 0.05
 
@@ -25,6 +26,8 @@ class Masters:
     pedestal_adu: NDArray[np.float32] | None = None
     inverse_flat: NDArray[np.float32] | None = None
     defects: Repairs | None = None
+    scalable_dark: ScalableDark | None = None
+    """Where there is one, each sub is asked how much of the dark it holds; else the pedestal is taken."""
 
 
 def prepare(
@@ -34,19 +37,26 @@ def prepare(
     flat: NDArray[np.float32] | None = None,
     defects: NDArray[np.integer[Any] | np.bool_] | None = None,
     bayer_pattern: str | None = None,
+    optimise_dark: bool = False,
 ) -> Masters:
     """Prepare master frames (H, W).
 
     A dark holds its bias, so the bias counts only without a dark. The flat must have lost its own bias or
     flat-dark already; it is scaled to a median of one, each colour of a Bayer mosaic by itself, so that the
     colour of the flat's light does not tint the picture. Every pixel that is not 0 in ``defects`` is mended:
-    leave in the map what shall be.
+    leave in the map what shall be. ``optimise_dark`` scales what the dark has above the bias, which must
+    then be given too, to what each sub shows (see :mod:`livestack.dark_scaling`).
     """
+    if optimise_dark and (dark is None or bias is None):
+        raise ValueError("a dark is scaled above its bias: both are needed")
     pedestal = dark if dark is not None else bias
     return Masters(
         pedestal_adu=None if pedestal is None else np.ascontiguousarray(pedestal, dtype=np.float32),
         inverse_flat=None if flat is None else _inverse_response(flat, bayer_pattern),
         defects=None if defects is None else plan_repairs(defects, bayer_pattern),
+        scalable_dark=take_apart(dark, bias, bayer_pattern=bayer_pattern)
+        if optimise_dark and dark is not None and bias is not None
+        else None,
     )
 
 
