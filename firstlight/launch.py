@@ -30,6 +30,8 @@ class SessionSpec:
     plan: str
     indi: str | None = None
     simulated: Simulated | None = None
+    glows: bool = False
+    """The camera has amp glow: a gradient in its darks is its own."""
 
     def to_json(self) -> str:
         """As one argument of a command line."""

@@ -27,6 +27,7 @@ from firstlight.launch import SessionSpec
 from firstlight.night import Night
 from firstlight.paths import Root
 from firstlight.server import serve
+from firstlight.shooting import Shooting
 from firstlight.stacker_link import StackerLink
 from firstlight.stream import EventStream
 from library.errors import LibraryError
@@ -47,7 +48,7 @@ async def session(spec: SessionSpec, ready: Callable[[], None]) -> None:
     async with AsyncExitStack() as stack:
         stack.enter_context(root.locked())
         stream = EventStream(root.journals)
-        night: Night | None = None
+        night: Night | Shooting | None = None
 
         def command(word: str) -> None:
             if night is not None:
@@ -59,15 +60,20 @@ async def session(spec: SessionSpec, ready: Callable[[], None]) -> None:
         log = stack.enter_context(root.log.open("ab"))
         resumed = bool(await asyncio.to_thread(library.done_steps, plan.plan_id))
         stream.emit(RunStarted(version=__version__, root=str(root.path), pid=os.getpid(), resumed=resumed))
-        stacker = StackerLink(root, plan.target.name if plan.target else plan.name, stream.emit, log)
-        stack.push_async_callback(stacker.close)
-        await stacker.start()
+        stacker: StackerLink | None = None
+        if plan.lights:
+            stacker = StackerLink(root, plan.target.name if plan.target else plan.name, stream.emit, log)
+            stack.push_async_callback(stacker.close)
+            await stacker.start()
         host, port = parse_address(spec.indi or DEFAULT_INDI)
         if spec.simulated is not None:
             embedded = embedded_observatory(spec.simulated, log, stream.emit)
             host, port = await stack.enter_async_context(embedded)
         observatory = await stack.enter_async_context(connect(host, port, plan))
-        night = Night(plan=plan, library=library, stream=stream, stacker=stacker)
+        if stacker is None:
+            night = Shooting(plan=plan, library=library, stream=stream, glows=spec.glows)
+        else:
+            night = Night(plan=plan, library=library, stream=stream, stacker=stacker)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, command, "stop")
         ready()

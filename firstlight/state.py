@@ -160,8 +160,11 @@ def _(event: acq.FrameStored, state: NightState, time: datetime) -> NightState:
 def _one_more(lines: tuple[acq.SequenceLine, ...], frame: acq.FrameStored) -> tuple[acq.SequenceLine, ...]:
     """Count a frame on the first line it fits that still wants one."""
     for index, line in enumerate(lines):
-        fits = (line.kind, line.filter, line.exposure_s) == (frame.kind, frame.filter, frame.exposure_s)
-        if fits and line.done < line.wanted:
+        wanted = (line.kind, line.filter, line.exposure_s, line.temperature_c)
+        if (
+            wanted == (frame.kind, frame.filter, frame.exposure_s, frame.temperature_c)
+            and line.done < line.wanted
+        ):
             return (*lines[:index], replace(line, done=line.done + 1), *lines[index + 1 :])
     return lines
 

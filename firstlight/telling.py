@@ -85,6 +85,9 @@ def _(event: acq.PlanStarted) -> str:
     lights = [line for line in event.lines if line.kind == "light"]
     wanted, done = sum(line.wanted for line in lights), sum(line.done for line in lights)
     target = f" of {event.target}" if event.target else ""
+    if not lights:
+        wanted, done = (sum(each) for each in zip(*((x.wanted, x.done) for x in event.lines), strict=True))
+        return f"plan {event.plan_name}: {wanted} frames" + (f", {done} there already" if done else "")
     return f"plan {event.plan_name}: {wanted} subs{target}" + (f", {done} there already" if done else "")
 
 
@@ -185,6 +188,8 @@ def _(event: stk.SubRejected) -> str:
 
 @_tell.register
 def _(event: Summary) -> str:
+    if not event.subs_shot and not event.stacks and event.masters:
+        return f"{event.outcome}: {len(event.masters)} masters built, in {duration(event.seconds)}"
     return (
         f"night {event.outcome}: {event.subs_shot} subs shot, {event.subs_accepted} accepted, "
         f"{event.subs_rejected} rejected, in {duration(event.seconds)}"

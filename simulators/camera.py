@@ -61,6 +61,9 @@ class Shot:
     cover: Cover | None = None
     """``None``: no panel; then FLAT is lit evenly to suit the filter."""
 
+    leak_e_s: float = 0.0
+    """Light past cover and shutter: e⁻/s at the corner where it comes in; half of that at the far one."""
+
     @property
     def sees_sky(self) -> bool:
         """Whether the sky's light comes in, were the shutter open."""
@@ -135,6 +138,8 @@ class Camera:
         fwhm_px = self.telescope.fwhm_px(self.profile.pixel_um, self.night.seeing(middle_s))
         pose = Pose(pose.dx_px, pose.dy_px, pose.rotation_deg + shot.camera_angle_deg)
         light, n_stars = self._light(shot, exposure_s, pose, fwhm_px)
+        if shot.leak_e_s > 0 and exposure_s > 0:
+            light = self._leaked(light, shot.leak_e_s * exposure_s)
         hits, n_cosmic = self.sensor.cosmic_rays(rng, exposure_s)
         trail = False
         if light is not None and shot.sees_sky and exposure_s > 1:
@@ -166,6 +171,13 @@ class Camera:
             if self.above.atmosphere is None
             else self.above.atmosphere.overhead(shot.ra_deg, shot.dec_deg, shot.started),
         )
+
+    def _leaked(self, light: Light | None, electrons: float) -> Light:
+        p = self.profile
+        away = np.linspace(0, 0.25, p.height, dtype=np.float32)[:, None]
+        away = away + np.linspace(0, 0.25, p.width, dtype=np.float32)
+        leak = np.float32(electrons) * (1 - away)
+        return np.asarray(leak if light is None else light + leak, np.float32)
 
     def _defocus_um(self, shot: Shot) -> float:
         focuser = self.telescope.focuser

@@ -31,7 +31,7 @@ def demo(arguments: argparse.Namespace) -> int:
     plan = root.path / "plan.toml"
     plan.write_text(plan_toml(arguments.subs), encoding="utf-8")
     simulated = Simulated(seed=arguments.seed, speed=arguments.speed)
-    return _night(SessionSpec(root=str(root.path), plan=str(plan), simulated=simulated), arguments)
+    return follow_session(SessionSpec(root=str(root.path), plan=str(plan), simulated=simulated), arguments)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -44,7 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
     parse_address(indi)
     read_plan(arguments.plan)  # a mistake in it is told before anything starts
     root = (arguments.root or default_root()).resolve()
-    return _night(SessionSpec(root=str(root), plan=str(arguments.plan.resolve()), indi=indi), arguments)
+    spec = SessionSpec(root=str(root), plan=str(arguments.plan.resolve()), indi=indi)
+    return follow_session(spec, arguments)
 
 
 def attach(arguments: argparse.Namespace) -> int:
@@ -55,7 +56,7 @@ def attach(arguments: argparse.Namespace) -> int:
     return _follow(Root((arguments.root or last_root()).resolve()), arguments)
 
 
-def _night(spec: SessionSpec, arguments: argparse.Namespace) -> int:
+def follow_session(spec: SessionSpec, arguments: argparse.Namespace) -> int:
     """Start a session and look at it."""
     from pathlib import Path
 

@@ -67,8 +67,14 @@ def _line(state: NightState, stamped: Stamped) -> str | None:
     text = describe(stamped)
     if text is None:
         return None
-    count = f"{state.lights_done}/{state.lights_wanted} subs" if state.lights_wanted else ""
+    count = _count(state)
     return f"{stamped.time.astimezone():%H:%M:%S}  {count:<12}  {text}"
+
+
+def _count(state: NightState) -> str:
+    if state.lights_wanted or not state.lines:
+        return f"{state.lights_done}/{state.lights_wanted} subs" if state.lights_wanted else ""
+    return f"{sum(line.done for line in state.lines)}/{sum(line.wanted for line in state.lines)} frames"
 
 
 def bar(state: NightState) -> str:
@@ -80,7 +86,7 @@ def bar(state: NightState) -> str:
         each = state.exposure
         now = frame_name(each.kind, each.filter, each.exposure_s) + f", {each.remaining_s:.0f} s to go"
     left = f"  {duration(state.left_s)} left" if wanted else ""
-    count = f"{state.lights_done}/{state.lights_wanted} subs"
+    count = _count(state)
     line = f"{'━' * full}{'─' * (BAR_CELLS - full)} {count}{left}  {now}"
     return line[: shutil.get_terminal_size().columns - 1]  # one that wraps could not be wiped
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,6 +101,8 @@ class CameraDriver(SimDriver):
         self.faults.exposure_began(exposure_s)
         fate = self.faults.due("exposure_never_ends", "exposure_alert")
         shot, snooped = self._shot(exposure_s, began_s)
+        if leak := self.faults.due("light_leak"):
+            shot = replace(shot, leak_e_s=leak.number("e_per_s"))
         try:
             takes_s = self._takes_s(exposure_s, shot.kind)
         except RefusedError as refusal:

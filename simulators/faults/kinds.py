@@ -98,6 +98,7 @@ KINDS: dict[str, Kind] = {
         Kind("blob_duplicate", Occasion.EXPOSURE),
         Kind("blob_late", Occasion.EXPOSURE, {"delay_real_s": Number(2.0, 0.0)}),
         Kind("blob_after_abort", Occasion.ABORT, {"delay_real_s": Number(0.5, 0.0)}),
+        Kind("light_leak", Occasion.EXPOSURE, {"e_per_s": Number(2.0, 0.0)}),
         Kind("cooler_stalls", Occasion.ANY, {"lasts_s": _LASTS}),
         Kind(
             "cooler_drifts",

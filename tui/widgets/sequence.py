@@ -73,6 +73,8 @@ def plan_row(state: NightState, line: SequenceLine, width: int) -> Text:
     now = state.exposure is not None and _shoots(state, line)
     what = line.filter if line.kind == "light" and line.filter else line.kind.replace("_", " ")
     extra = f" {line.filter}" if line.kind != "light" and line.filter else ""
+    if len({each.temperature_c for each in state.lines}) > 1 and line.temperature_c is not None:
+        extra += f" {line.temperature_c:.0f}°"
     colour = filter_colour(line.filter) if line.kind == "light" else ACCENT
     left = "" if done or state.ending else duration(state.line_left_s(line))
     count = f"{line.done}/{line.wanted}"
@@ -89,8 +91,15 @@ def plan_row(state: NightState, line: SequenceLine, width: int) -> Text:
 
 def _shoots(state: NightState, line: SequenceLine) -> bool:
     each = state.exposure
-    same = each and (each.kind, each.filter, each.exposure_s) == (line.kind, line.filter, line.exposure_s)
-    return bool(same) and line.done < line.wanted
+    if each is None:
+        return False
+    fitting = (
+        other
+        for other in state.lines
+        if (each.kind, each.filter, each.exposure_s) == (other.kind, other.filter, other.exposure_s)
+        and other.done < other.wanted
+    )
+    return next(fitting, None) is line
 
 
 def stack_row(stack: FilterStack) -> Text:
