@@ -18,6 +18,7 @@ from library.writing import write_durably
 MANIFEST = "SHA256SUMS"
 TOPS = ("frames", "masters")
 
+_LONGEST_LINE = 65_536
 _COMMENT = re.compile(r"# (\d+) bytes(?:, (.*))?")
 _LINE = re.compile(r"(\\?)([0-9a-f]{64}) [ *](.+)")
 
@@ -60,18 +61,25 @@ def forget_digest(folder: Path, path: str) -> None:
 
 
 def append_text(file: Path, text: str, *, durably: bool = False) -> None:
-    """Append whole lines in one write; a torn line before them is ended first."""
+    """Append whole lines in one write; what was torn of a line before them is taken away first."""
     descriptor = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
     try:
-        size = os.fstat(descriptor).st_size
-        torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-        rest = memoryview(("\n" * torn + text).encode("utf-8", "surrogateescape"))
+        _take_away_torn_line(descriptor)
+        rest = memoryview(text.encode("utf-8", "surrogateescape"))
         while rest:
             rest = rest[os.write(descriptor, rest) :]
         if durably:
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _take_away_torn_line(descriptor: int) -> None:
+    size = os.fstat(descriptor).st_size
+    if size and os.pread(descriptor, 1, size - 1) != b"\n":
+        longest = min(size, _LONGEST_LINE)
+        tail = os.pread(descriptor, longest, size - longest)
+        os.ftruncate(descriptor, size - longest + tail.rfind(b"\n") + 1)
 
 
 def _read(manifest: Path) -> dict[str, Digest]:
