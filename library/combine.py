@@ -29,7 +29,7 @@ MEMORY_BYTES = 512_000_000
 _TILE_BYTES = 8_000_000
 """More makes nothing faster."""
 
-_SAMPLE_PIXELS, _SAMPLE_BYTES = 1 << 18, 64_000_000
+_SAMPLE_PIXELS, _SAMPLE_BYTES = 1 << 17, 32_000_000
 """The pixels that frames are judged by and noise is measured on: whole pairs of rows all over the frame."""
 
 _NO_OFFSETS = np.empty(0, np.float32)

@@ -27,9 +27,10 @@ _CUTS = {
     Rule.SIGMA_CLIP: (4.0, 4.0),
     Rule.WINSORIZED: (4.0, 4.0),
     Rule.PERCENTILE: (0.2, 0.2),
-    Rule.LINEAR_FIT: (5.0, 5.0),
+    Rule.LINEAR_FIT: (5.0, 3.5),
 }
-"""Default limits of each rule that rejects: the same on both sides, so that a master is not biased."""
+"""Default limits of each rule that rejects: the same on both sides, so that a master is not biased. Those of
+the linear fit, which nobody gets unasked, are PixInsight's."""
 
 _UNITS = {Rule.PERCENTILE: "fraction of the median", Rule.LINEAR_FIT: "mean absolute residuals"}
 _OF_SIGMA_CLIP = ("centre", "spread")

@@ -165,7 +165,8 @@ def percentile(samples: Samples, low: int, high: int, below: float, above: float
     """Cut once what is further from the median, ``level``, than these fractions of it."""
     if high - low < _AT_LEAST or level <= 0.0:
         return low, high
-    return cut(samples, low, high, -below * level, above * level)
+    first, last = cut(samples, low, high, -below * level, above * level)
+    return (first, last) if first < last else (low, high)
 
 
 @njit(nogil=True, cache=True)
