@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -83,6 +83,7 @@ class _Chooser:
     shelves: _Shelves
     tolerances: Tolerances
     level_adu: float | None
+    compared: dict[FrameKind, Comparison] = field(default_factory=dict)
 
     def calibration(self) -> Calibration:
         """What to calibrate the frame with."""
@@ -134,7 +135,9 @@ class _Chooser:
         return min(found, key=lambda answer: _BEST_FIRST.index(answer.coverage))
 
     def _compare(self, kind: FrameKind) -> Comparison:
-        return compare(self.shelves[kind], self.frame, self.tolerances)
+        if kind not in self.compared:
+            self.compared[kind] = compare(self.shelves[kind], self.frame, self.tolerances)
+        return self.compared[kind]
 
     def chosen(
         self,
