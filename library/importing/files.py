@@ -30,7 +30,9 @@ def find_files(paths: Iterable[Path]) -> Found:
         if not path.is_dir():
             files[path] = None
             continue
-        for at, folders, names in os.walk(path):
+        # A folder that cannot be read is tried as a file would be, so that it is refused and told.
+        walk = os.walk(path, onerror=lambda error: files.setdefault(Path(error.filename)))
+        for at, folders, names in walk:
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for name in sorted(names):
                 if name.lower().endswith((*FRAME_SUFFIXES, *RAW_SUFFIXES)) and not name.startswith("."):

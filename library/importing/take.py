@@ -31,6 +31,8 @@ from library.writing import make_folder, sync_folder, write_durably
 SOURCE_NAME, SOURCE_SHA = "SRCNAME", "SRCSHA"
 """Our keywords for what an imported frame was: its file's name and the sha256 of its bytes."""
 
+_OTHER_HEADER = "has the pixels of that frame but another header: it is left where it is"
+
 
 class How(StrEnum):
     """How a file comes into the library."""
@@ -126,7 +128,7 @@ def _take(library: Library, file: Path, how: How, rules: Sequence[Rule], dry_run
             record = library.put(path_of, meta, lambda path: _copy(source, path, cards))
         outcome, path = Outcome.TAKEN, record.path
         if how is How.MOVE:
-            _remove(source, record)
+            notes += _remove(source, record)
         elif how is How.LINK and record.path.is_symlink():
             notes.append("is linked by its path: it is lost to the library if the original goes away")
     return Imported(
@@ -216,15 +218,16 @@ def _already_here(known: FrameRecord, source: Source, how: How, dry_run: bool) -
     notes: tuple[str, ...] = ()
     if how is How.MOVE and not dry_run:
         same = read_frame(known.path).header.get(SOURCE_SHA) == source.sha256 or known.sha256 == source.sha256
-        if same:
-            _remove(source, known)
-        else:
-            notes = ("has the pixels of that frame but another header: it is left where it is",)
+        notes = _remove(source, known) if same else (_OTHER_HEADER,)
     return Imported(source=source.path, outcome=Outcome.HERE, path=known.path, meta=known.meta, notes=notes)
 
 
-def _remove(source: Source, record: FrameRecord) -> None:
-    """Remove the original once what is in the library has been read back and found whole."""
+def _remove(source: Source, record: FrameRecord) -> tuple[str, ...]:
+    """Remove the original once what is in the library has been read back and found whole; what to tell."""
     if digest_file(record.path) != record.sha256:
         raise LibraryError(f"{record.path}: is not what was written; {source.path} is left where it is")
-    source.path.unlink()
+    try:
+        source.path.unlink()
+    except OSError as error:
+        return (f"the original cannot be removed: {error.strerror}",)
+    return ()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +29,7 @@ def read_tiff(path: Path) -> tuple[NDArray[Any], list[Card], tuple[str, ...]]:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(path) as image:
+        with _no_bomb_warning(), Image.open(path) as image:
             tags = image.getexif()
             bits = tags.get(_BITS_PER_SAMPLE, 8)
             if image.mode not in _PLANES and not (image.mode == "RGB" and bits in {8, (8, 8, 8)}):
@@ -36,7 +39,7 @@ def read_tiff(path: Path) -> tuple[NDArray[Any], list[Card], tuple[str, ...]]:
             notes = ("has more pages: the first is taken",) if getattr(image, "n_frames", 1) > 1 else ()
             details = {**tags, **tags.get_ifd(_EXIF)}
             pixels = np.array(image)
-    except (OSError, ValueError, SyntaxError, UnidentifiedImageError) as error:
+    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise NotAFitsFileError(
             f"{path}: is no TIFF that can be read without loss ({error}); save it as FITS or XISF"
         ) from error
@@ -48,3 +51,13 @@ def read_tiff(path: Path) -> tuple[NDArray[Any], list[Card], tuple[str, ...]]:
     if iso := details.get(_ISO):
         cards.append(("ISOSPEED", int(iso[0] if isinstance(iso, tuple) else iso), "from EXIF"))
     return pixels, cards, notes
+
+
+@contextmanager
+def _no_bomb_warning() -> Iterator[None]:
+    """Frames of a medium-format camera are large, and no attack."""
+    from PIL import Image
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        yield

@@ -136,6 +136,20 @@ def test_a_moved_file_with_more_in_its_header_is_left_alone(tmp_path: Path) -> N
     assert solved.exists()
 
 
+def test_an_original_that_cannot_be_removed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "a.fits", EKOS)
+
+    def refuse(self: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    with Library.open(tmp_path / "root") as library:
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "unlink", refuse)
+            taken = take_one(library, path, how=How.MOVE)
+        assert taken.outcome is Outcome.TAKEN
+        assert any("cannot be removed" in note for note in taken.notes)
+
+
 def test_a_file_of_the_library_itself_is_never_moved_away(tmp_path: Path) -> None:
     with Library.open(tmp_path / "root") as library:
         record = library.add(fits_bytes(), stamp())
