@@ -1,4 +1,4 @@
-"""Screens are the same everywhere: one time zone, no terminal of the developer's."""
+"""Screens are the same everywhere: one time zone, nothing of the developer's or the CI's terminal."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from tests.tui.nights import paint
 def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as patch:
         patch.setenv("TZ", "UTC")
+        for name in ("NO_COLOR", "FIRSTLIGHT_PICTURES", "TMUX"):  # CI machines like to set the first
+            patch.delenv(name, raising=False)
         time.tzset()
         yield
     time.tzset()
