@@ -163,7 +163,7 @@ def _gradient(above: NDArray[np.float32], noise: float, step: int) -> str | None
     spread = max(medians) - min(medians)
     fall = middle - float(np.median([np.median(part) for part in corners]))
     level = max(float(np.median(above)), 0.0)
-    allowed = max(_SIGMAS * noise / 4, 0.5 * step, _SHARE_OF_LEVEL * level)
+    allowed = max(_SIGMAS * noise / 4, float(step), _SHARE_OF_LEVEL * level)
     for amount, where in (
         (spread, "from one quarter of the frame to another"),
         (fall, "from the middle to the corners"),

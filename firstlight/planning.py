@@ -9,13 +9,15 @@ from typing import Any
 from acquire.plan import Plan
 from firstlight.errors import FirstlightError
 from firstlight.sensor_figures import Figure, Figures, measure_figures, measure_flat_level, measure_sky
-from library.comparison import compare
+from library.comparison import Comparison, compare
 from library.fitness import temperature_c
 from library.frames import FrameKind, FrameMeta, FrameRecord
 from library.planner import EPSILON, FlatLight, Need, Subs, needs
 from library.shelves import Shelf
 from library.store import Library
 from library.tolerances import Tolerances
+
+FULL_ADU = 65_535
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +122,11 @@ def plan_calibration(
         )
         for line in plan.lights
     ]
+    notes += [
+        f"{line.exposure_s:g} s of this sky fill the camera's range: shorten them, or give the sky with --sky"
+        for line in subs
+        if line.background_adu > FULL_ADU
+    ]
     counted = [each for each in frames if besides is None or each.meta.plan_id != besides]
     shelves = {kind: Shelf(kind, (r for r in counted if r.meta.kind is kind)) for kind in FrameKind}
 
@@ -136,7 +143,15 @@ def plan_calibration(
             date_obs=now,
         )
         kinds = (need.kind, FrameKind.DARK) if need.kind is FrameKind.FLAT_DARK else (need.kind,)
-        return max(_count(shelves[kind], wanted, tolerances or Tolerances()) for kind in kinds)
+        compared = [compare(shelves[kind], wanted, tolerances or Tolerances()) for kind in kinds]
+        found = max(map(_count, compared))
+        near = [each.near_miss(row) for each in compared for _, row in each.near_misses(1)]
+        if not found and near:
+            name = " ".join(filter(None, (need.kind.value.replace("_", "-"), need.filter)))
+            notes.append(
+                f"no {name} fits; the nearest, {near[0].record.path.name}: {'; '.join(near[0].ruled_out_by)}"
+            )
+        return found
 
     def item(need: Need) -> Item:
         needed, had = need.frames(positions), there(need)
@@ -200,10 +215,7 @@ def _frames_of(plan: Plan, library: Library, notes: list[str]) -> tuple[list[Fra
     ], newest
 
 
-def _count(shelf: Shelf, wanted: FrameMeta, tolerances: Tolerances) -> int:
+def _count(compared: Comparison) -> int:
     """Frames that fit: single ones, or those within a master."""
-    if not len(shelf):
-        return 0
-    fitting = [shelf.records[row].meta for row in compare(shelf, wanted, tolerances).fitting()]
-    held: list[int] = [meta.n_combined for meta in fitting]
+    held: list[int] = [compared.shelf.records[row].meta.n_combined for row in compared.fitting()]
     return max(held.count(1), max(held, default=0))
