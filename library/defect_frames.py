@@ -97,7 +97,7 @@ def survey(sources: Sources, limits: Limits) -> Survey:
     """Apply every test that the frames allow; what they do not allow is in the notes."""
     notes = list(_missing(sources))
     with open_frames([r.path for r in sources.biases[:_MOST_PEDESTALS]] or [sources.darks[0].path]) as frames:
-        pedestal = _mean(frames) if sources.biases else None
+        pedestal = mean_of(frames) if sources.biases else None
     rate, scatter = _rate(sources.long, pedestal)
     noise, adu_per_e, gain_from = _noise(sources, rate)
     level, sigma = neighbourhood(rate)
@@ -152,9 +152,10 @@ def _missing(sources: Sources) -> list[str]:
     return notes
 
 
-def _mean(frames: Frames) -> Plane:
+def mean_of(frames: Frames) -> Plane:
+    """The plain mean (H, W)."""
     mean = np.empty(frames.shape, np.float32)
-    for top, bottom in _strips(frames):
+    for top, bottom in strips(frames):
         mean[top:bottom].reshape(-1)[:] = frames.read_floats(top, bottom).mean(axis=0)
     return mean
 
@@ -165,7 +166,7 @@ def _rate(records: Sequence[FrameRecord], pedestal: Plane | None) -> tuple[Plane
     with open_frames([record.path for record in records]) as frames:
         rate, scatter = np.empty(frames.shape, np.float32), np.empty(frames.shape, np.float32)
         common = _levels(frames, pedestal)
-        for top, bottom in _strips(frames):
+        for top, bottom in strips(frames):
             samples = frames.read_floats(top, bottom) - common
             if pedestal is not None:
                 samples -= pedestal[top:bottom].reshape(-1)
@@ -181,7 +182,7 @@ def _noise(sources: Sources, rate: Plane) -> tuple[float, float, str]:
     adu_per_e, gain_from = (1 / median(stated), "header") if stated else (1.0, "assumed")
     seconds = 0.0 if repeated[0].meta.kind is FrameKind.BIAS else repeated[0].meta.exposure_s or 0.0
     with open_frames([record.path for record in repeated]) as frames:
-        samples, rows = _sampled(frames)
+        samples, rows = sampled(frames)
     if len(repeated) < 2:
         spread = np.median(np.abs(samples[0] - np.median(samples[0])))
         return max(1.4826 * float(spread), 0.3), adu_per_e, gain_from
@@ -204,7 +205,7 @@ def _unsteady(
     flags = np.zeros(signal.shape, np.uint8)
     with open_frames([record.path for record in records]) as frames:
         common = _levels(frames, None)
-        for top, bottom in _strips(frames):
+        for top, bottom in strips(frames):
             samples = frames.read_floats(top, bottom) - common
             shot = np.maximum(signal[top:bottom].reshape(-1), 0) * np.float32(adu_per_e)
             flags[top:bottom].reshape(-1)[:] = unsteady_flags(samples, noise**2 + shot, limits)
@@ -214,7 +215,7 @@ def _unsteady(
 def _unresponsive(flats: Sequence[FrameRecord], pedestal: Plane, limits: Limits) -> Flags:
     cells = 2 if flats[0].meta.bayer_pattern else 1
     with open_frames([record.path for record in flats[:_MOST_FLATS]]) as frames:
-        light = _mean(frames)
+        light = mean_of(frames)
     light -= pedestal
     level, _ = neighbourhood(light, cells, BLOCK_PX // 2)
     light /= np.maximum(level, 1)
@@ -223,20 +224,21 @@ def _unresponsive(flats: Sequence[FrameRecord], pedestal: Plane, limits: Limits)
 
 def _levels(frames: Frames, pedestal: Plane | None) -> NDArray[np.float32]:
     """Each frame's median above the pedestal, (N, 1), from some of its rows."""
-    samples, rows = _sampled(frames)
+    samples, rows = sampled(frames)
     if pedestal is not None:
         samples = samples - pedestal[rows].reshape(-1)
     return np.median(samples, axis=1, keepdims=True).astype(np.float32)
 
 
-def _sampled(frames: Frames) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+def sampled(frames: Frames) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
     """Evenly spread rows of all frames, (N, rows · W), and which rows."""
     height = frames.shape[0]
     rows = np.unique(np.linspace(0, height - 1, min(height, _SAMPLE_ROWS)).astype(np.intp))
     return np.concatenate([frames.read_floats(row, row + 1) for row in rows.tolist()], axis=1), rows
 
 
-def _strips(frames: Frames) -> list[tuple[int, int]]:
+def strips(frames: Frames) -> list[tuple[int, int]]:
+    """Ranges of rows of which all frames fit the memory."""
     height, width = frames.shape
     step = max(1, STRIP_BYTES // (4 * len(frames) * width))
     return [(top, min(top + step, height)) for top in range(0, height, step)]

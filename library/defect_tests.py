@@ -210,5 +210,10 @@ def _smooth(plane: Plane, block_px: int) -> tuple[Plane, Plane]:
 
 
 def _running_median(values: NDArray[np.float32], reach: int = 4) -> NDArray[np.float32]:
-    around = np.pad(values, reach, mode="reflect" if len(values) > reach else "edge")
+    # Odd reflection carries a slope (amp glow at an edge) on, an even one would make a step of it.
+    around = (
+        np.pad(values, reach, mode="reflect", reflect_type="odd")
+        if len(values) > reach
+        else np.pad(values, reach, mode="edge")
+    )
     return np.asarray(np.median(np.lib.stride_tricks.sliding_window_view(around, 2 * reach + 1), axis=-1))

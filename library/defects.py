@@ -101,12 +101,12 @@ def sources_of(records: Iterable[FrameRecord]) -> list[tuple[int | None, Sources
         by_kind[record.meta.kind].append(record)
     darks: dict[tuple[object, ...], list[FrameRecord]] = defaultdict(list)
     for group in groups_of(r for r in by_kind[FrameKind.DARK] if r.meta.exposure_s):
-        darks[*_settings(group.meta), group.temp_c].extend(group.records)
+        darks[*settings_of(group.meta), group.temp_c].extend(group.records)
     found = []
     for key in sorted(darks, key=repr):
         *settings, temp_c = key
         same = {
-            kind: [r for r in by_kind[kind] if _settings(r.meta) == tuple(settings)]
+            kind: [r for r in by_kind[kind] if settings_of(r.meta) == tuple(settings)]
             for kind in (FrameKind.BIAS, FrameKind.FLAT)
         }
         biases = sorted(
@@ -139,9 +139,9 @@ def _free_path(library: Library, meta: FrameMeta, temp_c: int | None) -> PurePos
     taken = next(
         (r for r in library.find(master=True, retired=None) if r.path == library.folder / path), None
     )
-    if taken is None or _settings(taken.meta) == _settings(meta):
+    if taken is None or settings_of(taken.meta) == settings_of(meta):
         return path
-    mark = hashlib.sha256(repr(_settings(meta)).encode()).hexdigest()[:6]
+    mark = hashlib.sha256(repr(settings_of(meta)).encode()).hexdigest()[:6]
     return path.with_name(f"{path.stem}_{mark}.fits")
 
 
@@ -218,7 +218,8 @@ def _configured(library: Library) -> Limits:
     return replace(Limits(), **{name: float(str(value)) for name, value in given.items()})
 
 
-def _settings(meta: FrameMeta) -> tuple[object, ...]:
+def settings_of(meta: FrameMeta) -> tuple[object, ...]:
+    """What must be equal for a map to hold."""
     return (
         *(meta.camera, meta.width, meta.height, meta.origin, meta.binning),
         *(meta.gain, meta.offset, meta.read_mode, meta.bayer_pattern),
