@@ -222,6 +222,12 @@ def test_of_flats_the_nearest_in_time_counts_before_the_deepest() -> None:
     assert match([before, same_night], light(date_obs=night)).flat.record == same_night
 
 
+def test_what_is_the_same_in_every_field_counts_before_what_is_nearer() -> None:
+    silent = master("silent", FrameKind.DARK, read_mode=None, n_combined=99)
+    exact = master("exact", FrameKind.DARK, sensor_temp_c=-9.8)
+    assert match([silent, exact], LIGHT).dark.record == exact
+
+
 def test_a_dark_of_another_temperature_is_offered_and_never_usable() -> None:
     warm, warmer = (master(str(t), FrameKind.DARK, sensor_temp_c=t) for t in (-5.0, 0.0))
     bias = master("bias", FrameKind.BIAS)
