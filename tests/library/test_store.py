@@ -12,7 +12,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,13 +25,14 @@ from library.errors import DiskFullError, LibraryError, NotAFitsFileError
 from library.frames import FrameKind, FrameMeta
 from library.naming import frame_path, safe_name
 from library.reading import read_frame
+from library.retirement import FILE as RETIRED
 from library.store import Library
 from tests.library.conftest import PROJECT
 from tests.library.frames import fits_bytes, stamp
 
 
 def files_in(root: Path) -> list[Path]:
-    of_the_library = ("catalogue", MANIFEST)
+    of_the_library = ("catalogue", MANIFEST, RETIRED)
     return sorted(
         path
         for path in (root / "library").rglob("*")
@@ -234,6 +234,7 @@ async def test_it_serves_a_loop_by_threads(tmp_path: Path) -> None:
 
 ADD_MANY = """
 import sys
+from library.retirement import FILE as RETIRED
 from library.store import Library
 from tests.library.frames import fits_bytes, stamp
 import numpy as np
@@ -265,110 +266,6 @@ def test_two_processes_may_use_one_library(tmp_path: Path) -> None:
         assert library.reconciled.taken_in == ()
         assert {record.meta.frame_id for record in library.find()} == {f"f{i}" for i in range(30)}
     assert len(files_in(tmp_path)) == 30
-
-
-KILLED_AT = """
-import os, signal, sys
-from pathlib import Path, PurePosixPath
-import numpy as np
-from library.store import Library
-from library.writing import encode_image
-from tests.library.frames import fits_bytes, stamp
-
-def add(library):
-    library.add(fits_bytes(seed=0), stamp("f0"))
-    data, second = fits_bytes(seed=1), stamp("f1")
-    return lambda: library.add(data, second)
-
-def master(library):
-    path = PurePosixPath("masters/cam/DARK.fits")
-    old, new = (
-        encode_image(
-            np.full((24, 36), n, np.float32),
-            [("IMAGETYP", "Master Dark", ""), ("NCOMBINE", n, ""), ("FRAMEID", f"master-{n}", "")],
-        )
-        for n in (2, 3)
-    )
-    library.put_master(path, old)
-    return lambda: library.put_master(path, new)
-
-def run_until(root, prepare, calls):
-    def count(frame, event, argument):
-        nonlocal calls
-        calls -= event in ("call", "c_call")
-        if calls < 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    with Library.open(root) as library:
-        work = prepare(library)
-        sys.setprofile(count)
-        work()
-        sys.setprofile(None)
-
-top, prepare, stride = Path(sys.argv[1]), {"add": add, "master": master}[sys.argv[2]], int(sys.argv[3])
-for calls in range(0, 100_000, stride):
-    root = top / str(calls)
-    root.mkdir()
-    pid = os.fork()
-    if pid == 0:
-        run_until(root, prepare, calls)
-        os._exit(0)
-    killed = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
-    print(root, killed, flush=True)
-    if not killed:
-        break
-"""
-
-
-def kill(python: Callable[..., str], top: Path, work: str, stride: int) -> list[tuple[Path, bool]]:
-    """Where the runs' libraries lie, and which were killed: the first at once, the last not at all."""
-    lines = [line.split() for line in python(KILLED_AT, str(top), work, str(stride)).splitlines()]
-    return [(Path(root), killed == "True") for root, killed in lines]
-
-
-@pytest.mark.parametrize(
-    "stride", [pytest.param(11, id="some"), pytest.param(4, id="many", marks=pytest.mark.slow)]
-)
-def test_killed_anywhere_within_add_nothing_is_lost_doubled_or_half(
-    tmp_path: Path, python: Callable[..., str], stride: int
-) -> None:
-    """The n-th call within one ``add`` is its last, for n over the whole of it."""
-    runs = kill(python, tmp_path, "add", stride)
-    seen = {check_after_kill(root, ["f0"] if killed else ["f0", "f1"]) for root, killed in runs}
-    # before the file, half of it, the file but not its row, and done
-    assert seen == {("f0", ""), ("f0", "part"), ("f0 f1", "taken in"), ("f0 f1", "")}
-
-
-def check_after_kill(root: Path, acknowledged: list[str]) -> tuple[str, str]:
-    with Library.open(root) as library:
-        found = library.reconciled
-        ids = [record.meta.frame_id or "" for record in library.find()]
-        assert set(acknowledged) <= set(ids)
-        assert len(ids) == len(set(ids))
-        assert library.verify() == []
-        for record in library.find():
-            assert read_frame(record.path).meta == record.meta
-        assert library.add(fits_bytes(seed=1), stamp("f1")).meta.frame_id == "f1"
-        assert files_in(root) == sorted(record.path for record in library.find())
-    return " ".join(sorted(ids)), "part" if found.removed_parts else "taken in" if found.taken_in else ""
-
-
-@pytest.mark.parametrize(
-    "stride", [pytest.param(11, id="some"), pytest.param(4, id="many", marks=pytest.mark.slow)]
-)
-def test_killed_while_a_master_is_replaced_the_old_or_the_new_stands(
-    tmp_path: Path, python: Callable[..., str], stride: int
-) -> None:
-    seen = set()
-    for root, killed in kill(python, tmp_path, "master", stride):
-        with Library.open(root) as library:
-            assert library.verify() == []
-            (master,) = library.find(master=True)
-            assert read_frame(master.path).meta == master.meta
-            assert killed or master.meta.n_combined == 3
-            assert files_in(root) == [master.path]
-            seen.add((master.meta.n_combined, bool(library.reconciled.taken_in)))
-    assert seen >= {(2, False), (2, True), (3, True), (3, False)}
 
 
 @pytest.mark.slow

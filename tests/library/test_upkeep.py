@@ -20,6 +20,7 @@ from library.digests import Digest, append_digests, read_digests, replace_digest
 from library.errors import LibraryError
 from library.frames import FrameKind
 from library.rebuilding import rebuild
+from library.scan import digest_file
 from library.store import Library
 from library.verifying import Progress, verify
 from library.writing import Buffer, encode_image
@@ -227,7 +228,6 @@ def test_a_master_that_is_replaced_while_it_is_read_is_no_fault(
     path = PurePosixPath("masters/cam/DARK.fits")
     with Library.open(tmp_path) as library:
         library.put_master(path, master(0))
-        digest_file = verifying.digest_file
 
         def replaced_first(file: Path) -> str:
             if library.get("master-1") is None:
