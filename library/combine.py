@@ -117,8 +117,10 @@ class _Work:
         self._is_flat = kind is FrameKind.FLAT
 
     def master(self, method: Method | None) -> Master:
-        samples, phase = self._sample()
+        samples, pedestal, phase = self._sample()
         reasons = saturated(samples) if self._is_flat and self._frames.grain else {}
+        if pedestal.size:
+            samples -= pedestal
         scales = _NO_SCALES
         if self._is_flat:
             levels = np.stack([np.median(samples[:, phase == c], axis=1) for c in range(self._cells**2)], 1)
@@ -150,21 +152,18 @@ class _Work:
             left_out=left_out,
         )
 
-    def _sample(self) -> tuple[Floats, Phases]:
-        """Pairs of rows all over the frames (N, P), pedestal off, and the CFA channel of each pixel (P)."""
+    def _sample(self) -> tuple[Floats, Floats, Phases]:
+        """Pairs of rows of all frames (N, P), those of the pedestal (P), and each pixel's CFA channel."""
         height, width = self._frames.shape
         wanted = min(_SAMPLE_PIXELS, _SAMPLE_BYTES // (4 * len(self._frames)))
         pairs = min(max(1, wanted // (2 * width)), -(-height // 2))
         tops = sorted({int(top) // 2 * 2 for top in np.linspace(0, height - 1, pairs)})
-        samples, phases = [], []
-        for top in tops:
-            bottom = min(top + 2, height)
-            rows = self._frames.read_floats(top, bottom)
-            if self._pedestal is not None:
-                rows -= self._pedestal[top:bottom].reshape(-1)
-            samples.append(rows)
-            phases.append(_phase(top, bottom, width, self._cells))
-        return np.concatenate(samples, axis=1), np.concatenate(phases)
+        rows = [(top, min(top + 2, height)) for top in tops]
+        samples = np.concatenate([self._frames.read_floats(*pair) for pair in rows], axis=1)
+        phase = np.concatenate([_phase(*pair, width, self._cells) for pair in rows])
+        if self._pedestal is None:
+            return samples, _NO_OFFSETS, phase
+        return samples, np.concatenate([self._pedestal[a:b].reshape(-1) for a, b in rows]), phase
 
     def _judge(
         self, samples: Floats, scales: Floats, reasons: dict[int, str]
@@ -261,6 +260,7 @@ def _reduced(
 ) -> tuple[Floats, Floats, int]:
     """Values and spreads (P) of frames (N, P), and how many samples were kept."""
     from library.kernels import columns  # numba takes a second to load
+    from library.kernels.network import sorting_network
 
     count, size = frames.shape
     values = np.empty(size, np.float32)
@@ -268,7 +268,7 @@ def _reduced(
     kernel: Any = columns.combine_words if frames.dtype == np.uint16 else columns.combine_floats
     kept: int = kernel(
         frames,
-        columns.sorting_network(count),
+        sorting_network(count),
         list(Rule).index(method.rule),
         np.array(method.limits, np.float64),
         floor,
