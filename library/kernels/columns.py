@@ -354,7 +354,7 @@ def _reduce(
     low, high = 0, n
     below, above, rounds = limits[0], limits[1], int(limits[2])
     if rule == MEDIAN:
-        values[at] = pivot
+        values[at] = pivot + 0.0  # which makes −0 a 0, whichever of the two came first
         return n
     if rule == SIGMA_CLIP:
         low, high = sigma_clip(
