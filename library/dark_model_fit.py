@@ -42,7 +42,7 @@ def _glow_blocks(frames: Set, fit: LawFit) -> Floats | None:
     glow = glow.reshape(frames.block_shape)
     smooth = np.asarray(gaussian_filter(glow, 2.0, mode="nearest"))
     trust = smooth**2 / (smooth**2 + (4 * fit.glow_error_adu) ** 2 + 1e-30)
-    return np.asarray(trust * glow + (1 - trust) * smooth)
+    return GlowMap.with_means(trust * glow + (1 - trust) * smooth).blocks
 
 
 def fit_pixels(frames: Set, fit: LawFit) -> tuple[Planes, Law]:

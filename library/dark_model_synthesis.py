@@ -136,11 +136,25 @@ class GlowMap:
         """The model's, if it has one."""
         return cls(model.whole("GLOW").astype(np.float64)) if "GLOW" in model.units else None
 
+    @classmethod
+    def with_means(cls, means: Floats) -> GlowMap:
+        """The map whose mean over each block is the one given.
+
+        Values at the centres are not the blocks' means: between them a decay lies below its chords.
+        """
+        down, across = (_block_means(n) for n in means.shape)
+        return cls(np.linalg.solve(down, np.linalg.solve(across, means.T).T))
+
     def rows(self, rows: slice, width: int) -> Plane:
         """(rows, width) in ADU; beyond the outermost centres it goes on along the last slope."""
         across = _weights(np.arange(width), self.blocks.shape[1])
         down = _weights(np.arange(rows.start, rows.stop), self.blocks.shape[0])
         return np.asarray((down @ self.blocks) @ across.T, np.float32)
+
+
+def _block_means(blocks: int) -> Floats:
+    """(blocks, blocks): from values at the centres to the means of what is drawn between them."""
+    return np.asarray(_weights(np.arange(blocks * BLOCK), blocks).reshape(blocks, BLOCK, blocks).mean(axis=1))
 
 
 def _weights(pixels: NDArray[np.int64], blocks: int) -> Floats:
