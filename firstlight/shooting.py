@@ -19,6 +19,7 @@ from acquire.plan import Plan
 from acquire.runner import Runner
 from firstlight.events import Log, MasterBuilt, MasterSummary, Summary
 from firstlight.leaks import LeakWatch, Setup, shape_of
+from firstlight.shooting_plan import steps_done
 from firstlight.stream import EventStream
 from library.errors import LibraryError
 from library.fitness import temperature_c
@@ -129,8 +130,7 @@ class Shooting:
         return self._done()
 
     def _done(self) -> set[str]:
-        records = self._library.find(plan_id=self._plan.plan_id)
-        return {record.meta.step_id for record in records if record.meta.step_id}
+        return steps_done(self._plan, self._library)
 
     # -- every frame -----------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from firstlight.errors import FirstlightError
 from firstlight.planning import Item
 from library.frames import FrameKind
 from library.naming import safe_name
+from library.store import Library
 from library.writing import write_durably
 
 NAME = "calibration library"
@@ -78,6 +79,19 @@ def sets_missing(items: Iterable[Item]) -> list[DarkSet]:
         for item in items
         if item.missing and item.kind in _DARKNESS
     ]
+
+
+def steps_done(plan: Plan, library: Library) -> set[str]:
+    """The steps whose frames are in the library and count."""
+    return {each.meta.step_id for each in library.find(plan_id=plan.plan_id) if each.meta.step_id}
+
+
+def steps_left(plan: Plan, library: Library) -> int:
+    """How many frames are still to be shot, with the camera's cooler or, if it has none, without."""
+    done = steps_done(plan, library)
+    return min(
+        sum(step.step_id not in done for step in each.steps()) for each in (plan, plan.as_warm_as_it_is())
+    )
 
 
 def write_plan(plan: Plan, root: Path) -> Path:

@@ -167,7 +167,8 @@ def run_shoot(arguments: argparse.Namespace) -> int:
     """Write the plan of the frames to be shot and run it as a session."""
     from firstlight.config import DEFAULT_INDI, default_root, parse_address
     from firstlight.launch import SessionSpec
-    from firstlight.shooting_plan import write_plan
+    from firstlight.shooting_plan import steps_left, write_plan
+    from library.masters import build_masters
     from library.store import Library
     from tui.commands import follow_session
 
@@ -176,9 +177,14 @@ def run_shoot(arguments: argparse.Namespace) -> int:
     root = (arguments.root or default_root()).resolve()
     plan = _shooting_plan(arguments, root)
     if plan is None:
-        print("Nothing is missing.")
+        print("Nothing is missing.", file=sys.stderr)
         return 0
-    with Library.open(root):  # makes the folder, and says what is wrong with it before anything starts
+    with Library.open(root) as library:  # says what is wrong with it before anything starts
+        if not steps_left(plan, library):
+            for master in build_masters(library, plan_id=plan.plan_id):  # what a crash left unbuilt
+                print(f"built {master.path}", file=sys.stderr)
+            print("Nothing is missing.", file=sys.stderr)
+            return 0
         file = write_plan(plan, root)
     spec = SessionSpec(root=str(root), plan=str(file), indi=indi, glows=arguments.amp_glow)
     return follow_session(spec, arguments)
