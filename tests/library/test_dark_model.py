@@ -167,7 +167,7 @@ def test_a_particle_in_one_dark_is_not_modelled(tmp_path: Path) -> None:
     assert abs(off[40:44, 50:54].mean()) < 6.0
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(
     doubling_c=st.floats(5.0, 7.5),
     exponent=st.one_of(st.none(), st.floats(0.6, 0.85), st.floats(1.2, 1.6)),
