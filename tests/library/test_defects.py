@@ -14,11 +14,15 @@ from library.defect_tests import telegraph_evidence
 from library.defects import Defect, Limits, build_defect_maps, read_defects, to_mend
 from library.errors import LibraryError
 from library.frames import FrameKind
+from library.masters import build_masters
 from library.reading import read_frame
 from library.store import Library
 from library.writing import write_image
+from livestack.calibrate import calibrate
+from livestack.masters import prepare
 from tests.library.frames import INDI_CARDS, fits_bytes, stamp
 from tests.library.simulated import Rig
+from tests.livestack.sky import draw_stars
 
 SHAPE = (256, 320)
 
@@ -248,3 +252,31 @@ def test_a_real_ccds_map_is_plausible(realdata: Path, tmp_path: Path) -> None:
     assert 0.002 < np.count_nonzero(frame.pixels & np.uint8(Defect.WARM)) / frame.pixels.size < 0.04
     assert np.count_nonzero(frame.pixels & np.uint8(Defect.COLD)) < 300
     assert 6 < float(str(frame.header["FRMNOISE"])) < 9
+
+
+def test_a_map_of_the_library_mends_a_light_and_spares_its_stars(tmp_path: Path) -> None:
+    """From darks in the library to the calibrated sub, as the stack does it."""
+    rig = Rig("STL-1001E", SHAPE)
+    sky = np.full(SHAPE, 2000.0)
+    grid = np.meshgrid(np.arange(20.3, 300, 31), np.arange(20.3, 240, 31))
+    places = np.stack(grid, -1).reshape(-1, 2).astype(np.float64)
+    draw_stars(sky, places, np.full(len(places), 80_000.0), 2.5)
+    with Library.open(tmp_path) as library:
+        rig.shoot(library, FrameKind.BIAS, 5)
+        rig.shoot(library, FrameKind.DARK, 5, 300)
+        [record] = build_defect_maps(library)
+        [bias] = build_masters(library, kinds=[FrameKind.BIAS])
+        pedestal = read_frame(bias.path).pixels
+    light = rig.frame(300, sky.astype(np.float32))
+    flags = to_mend(read_defects(record.path), dark=False)
+    done = calibrate(light, prepare(bias=pedestal, defects=flags), saturation_adu=65_000)
+    ideal = (sky * rig.adu_per_e).astype(np.float32)
+    error = done.pixels - ideal
+    error -= np.median(error)
+    rate = rig.sensor.dark_current_e_s(rig.temp_c) * rig.adu_per_e
+    hot = (rate - np.median(rate)) * 300 > 400
+    assert hot.sum() > 100
+    assert np.abs(error[hot & (ideal < 1.1 * ideal.min())]).max() < 250
+    good = ~flags & (ideal > 1.1 * ideal.min())
+    raw = light - pedestal
+    assert (done.pixels[good] == raw[good]).mean() > 0.999
