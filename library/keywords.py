@@ -30,7 +30,7 @@ N_COMBINED = ("NCOMBINE", "STACKCNT", "NCOMBINED", "NUMFRAME")
 EGAIN = ("EGAIN", "E-GAIN")
 ROTATOR = ("ROTATANG", "ROTATOR", "ROTPOS", "POSANGLE")
 METHOD, NOISE, SPREAD = "COMBMETH", "NOISEADU", "SPRDADU"
-"""Our own keywords of a master: how it was combined, the random noise in a pixel, the spread of the pixels."""
+"""Our own keywords of a master: how it was combined, the random noise of a pixel, the pixels' spread."""
 
 TEMP_RANGE, EXPOSURE_RANGE = ("TEMPMIN", "TEMPMAX"), ("EXPMIN", "EXPMAX")
 """Our own keywords of a dark model: what it was fitted to."""

@@ -67,7 +67,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE revision (masters INTEGER NOT NULL) STRICT",
         "INSERT INTO revision VALUES (0)",
         *(
-            f"CREATE TRIGGER master_{verb.lower()} AFTER {verb} ON frame WHEN {row}.is_master "
+            f"CREATE TRIGGER master_{verb.lower()} AFTER {verb} ON frame WHEN {row}.is_master "  # noqa: S608
             "BEGIN UPDATE revision SET masters = masters + 1; END"
             for verb, row in (("INSERT", "NEW"), ("UPDATE", "NEW"), ("DELETE", "OLD"))
         ),

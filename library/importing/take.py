@@ -183,11 +183,12 @@ def _path(
         return path.with_name(path.name.removesuffix(".fits") + suffix)
     temp_c = meta.sensor_temp_c if meta.set_temp_c is None else meta.set_temp_c
     path = master_path(meta, None if temp_c is None else round(temp_c))
-    stem = path.stem
+    stem, mark = path.stem, f"_{safe_name(frame_id)[:8]}"
     if meta.kind in {FrameKind.LIGHT, FrameKind.DEFECTS, FrameKind.DARK_MODEL}:
-        stem = safe_name(file.name.split(".")[0], fallback=meta.kind)
+        name = str(unit.values.get(SOURCE_NAME) or file.name)  # as it was first called, if it comes back
+        stem = safe_name(name.split(".")[0], fallback=meta.kind)
     # The id keeps it apart from the masters that we build, which go by the bare name.
-    return path.with_name(numbered(f"{stem}_{safe_name(frame_id)[:8]}", number) + suffix)
+    return path.with_name(numbered(f"{stem}{mark}", number) + suffix)
 
 
 def _file_time(file: Path) -> datetime:

@@ -258,6 +258,16 @@ def test_blob_wrong_frame(bench: Bench, wire: Wire) -> None:
     bench.happened("blob_wrong_frame")
 
 
+def test_light_leak(bench: Bench, wire: Wire) -> None:
+    bench.arm(wire, "light_leak", e_per_s=50.0)
+    leaking, _ = image(only_blob(shoot(wire, 10.0, "DARK")))
+    dark, _ = image(only_blob(shoot(wire, 10.0, "DARK")))
+    light = np.median(leaking - dark, axis=1)
+    assert light.min() > 0
+    assert light.max() > 1.1 * light.min(), "brightest where it comes in"
+    bench.happened("light_leak")
+
+
 def test_blob_duplicate(bench: Bench, wire: Wire) -> None:
     bench.arm(wire, "blob_duplicate")
     one, two = filter(is_blob, shoot(wire))
