@@ -186,7 +186,7 @@ def _path(
     stem, mark = path.stem, f"_{safe_name(frame_id)[:8]}"
     if meta.kind in {FrameKind.LIGHT, FrameKind.DEFECTS, FrameKind.DARK_MODEL}:
         name = str(unit.values.get(SOURCE_NAME) or file.name)  # as it was first called, if it comes back
-        stem = safe_name(name.split(".")[0], fallback=meta.kind)
+        stem = safe_name(name.split(".", maxsplit=1)[0], fallback=meta.kind)
     # The id keeps it apart from the masters that we build, which go by the bare name.
     return path.with_name(numbered(f"{stem}{mark}", number) + suffix)
 
