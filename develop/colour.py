@@ -35,7 +35,7 @@ class Layer(Protocol):
     def pixels(self) -> NDArray[np.float32]: ...  # noqa: D102  the class says it
 
     @property
-    def coverage(self) -> NDArray[np.float32]: ...  # noqa: D102  the class says it
+    def coverage(self) -> NDArray[np.float32] | NDArray[np.uint16]: ...  # noqa: D102  the class says it
 
 
 def role(name: str | None) -> str | None:

@@ -15,7 +15,7 @@ _WHITE_PERCENTILE = 99.995
 
 def autostretch(
     image: NDArray[np.float32],
-    weight: NDArray[np.float32] | None = None,
+    weight: NDArray[np.float32] | NDArray[np.uint16] | None = None,
     *,
     linked: bool = True,
     target_background: float = TARGET_BACKGROUND,

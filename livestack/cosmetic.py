@@ -26,9 +26,9 @@ _ABSENT = -1
 class Repairs:
     """How to mend one sensor's mapped pixels: made by :func:`plan_repairs`.
 
-    ``places`` (N,) are indices into the flattened frame of ``shape``; the new value is the sum of ``weights``
-    (N, 12) times the pixels at ``sources`` (N, 12). ``lost`` are mapped pixels with too few good neighbours,
-    left without data.
+    ``places`` (N,), sorted, are indices into the flattened frame of ``shape``; the new value is the sum of
+    ``weights`` (N, 12) times the pixels at ``sources`` (N, 12). ``lost`` are mapped pixels with too few good
+    neighbours, left without data.
     """
 
     shape: tuple[int, int]
@@ -54,7 +54,10 @@ def plan_repairs(defects: NDArray[np.integer[Any] | np.bool_], bayer_pattern: st
     places, sources, weights = (np.concatenate(parts) for parts in zip(*planned, strict=True))
     fine = sources[:, _LEAST_NEIGHBOURS - 1] != _ABSENT
     sources = np.where(sources == _ABSENT, sources[:, :1], sources)  # of weight 0
-    return Repairs(bad.shape, places[fine], sources[fine], weights[fine], places[~fine])
+    order = np.argsort(places[fine], kind="stable")
+    return Repairs(
+        bad.shape, places[fine][order], sources[fine][order], weights[fine][order], np.sort(places[~fine])
+    )
 
 
 def mend_mapped(pixels: NDArray[np.float32], repairs: Repairs) -> None:

@@ -16,19 +16,23 @@ from numpy.typing import NDArray
 
 from library.frames import FrameMeta
 from livestack.align import MIN_STARS, Lost, Transform, find_transform
-from livestack.calibrate import Calibrated, calibrate, saturation_level_adu
-from livestack.debayer import PATTERNS, debayer, luminance
+from livestack.calibrate import settled
+from livestack.dark_scaling import Scaling
 from livestack.errors import MismatchError
 from livestack.events import SubAccepted, SubRejected
-from livestack.geometry import Matrix, apply, rotation_deg
-from livestack.masters import Masters
-from livestack.normalise import transparency_scale
-from livestack.resample import Registered, resample
-from livestack.stack import FilterStack, StackImage, channel_noise
-from measure.noise import background_noise
-from measure.stars import Stars, detect, typical_fwhm_px
+from livestack.geometry import Matrix, rotation_deg
+from livestack.look import Look, look
+from livestack.masters import Masters, check_shapes, saturation_level_adu
+from livestack.stack import Calibrating, FilterStack, StackImage
+from livestack.survey import counts
+from livestack.tiling import corners
+from livestack.warp import Warp
+from measure.stars import Stars, typical_fwhm_px
+
+PATTERNS = ("RGGB", "BGGR", "GBRG", "GRBG")
 
 _NO_MASTERS = Masters()
+_LEAST_SIDE = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +43,8 @@ class Settings:
     min_overlap: float = 0.2
     max_dimming: float = 5.0
     """Stars fainter by more than this factor than in the first sub: the sub is cloud."""
+    fwhm_power: float = 2.0
+    """Weights go with FWHM to minus this power; 2 is best for faint stars, 0 for the smoothest sky."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -60,6 +66,7 @@ class Outcome:
     transform: Transform | None
     fwhm_px: float | None
     background_adu: float | None
+    dark_scaling: Scaling | None
     stage_seconds: dict[str, float]
 
 
@@ -71,6 +78,7 @@ class _Progress:
     transform: Transform | None = None
     fwhm_px: float | None = None
     background_adu: float | None = None
+    dark_scaling: Scaling | None = None
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -85,7 +93,7 @@ class _Progress:
 class _Reference:
     stars: Stars
     shape: tuple[int, int]
-    channels: int
+    mosaic: bool
 
 
 class _NotThisOne(Exception):  # noqa: N818  a verdict inside this module, never an error outside
@@ -133,6 +141,7 @@ class LiveStack:
             transform=done.transform,
             fwhm_px=done.fwhm_px,
             background_adu=done.background_adu,
+            dark_scaling=done.dark_scaling,
             stage_seconds=done.seconds,
         )
 
@@ -141,31 +150,28 @@ class LiveStack:
         return self._stacks[name].snapshot()
 
     def _stack(self, sub: Sub, done: _Progress, started: float) -> SubAccepted:
-        with done.stage("calibrate"):
-            calibrated, pixels = _calibrated(sub)
-        if self._reference is not None:
-            _check_geometry(pixels, self._reference)
-        with done.stage("detect"):
-            image = luminance(pixels)
-            invalid = ~np.isfinite(image)
-            stars = detect(image, invalid=invalid, saturated=calibrated.saturated)
-            background = float(np.median(image[~invalid])) if not invalid.all() else float("nan")
-            done.fwhm_px, done.background_adu = typical_fwhm_px(stars), background
+        with done.stage("look"):
+            calibrating, seen = _seen(sub)
+            done.dark_scaling = calibrating.dark_scaling
+            shape, mosaic = calibrating.raw.shape, calibrating.bayer_pattern is not None
+            if self._reference is not None:
+                _check_geometry(shape, mosaic, self._reference)
+            stars = seen.stars
+            done.fwhm_px, done.background_adu = typical_fwhm_px(stars), seen.sky.median_adu
             if len(stars) < self._settings.min_stars:
                 raise _NotThisOne(
                     "too few stars", f"{len(stars)} stars found, {self._settings.min_stars} are needed"
                 )
         with done.stage("align"):
-            reference, transform = self._aligned(stars, pixels)
-            done.transform = transform
-        with done.stage("resample"):
-            grain = background_noise(image, ~invalid)
-            registered = resample(pixels, transform.matrix, reference.shape, noise_adu=grain)
-            overlap = float(registered.covered.mean())
+            reference = self._reference or _Reference(stars, shape, mosaic)
+            transform = self._aligned(stars, reference)
+            warp = Warp(transform.matrix)
+            overlap = _overlap(warp, shape, reference.shape)
             if overlap < self._settings.min_overlap:
                 raise _NotThisOne("no overlap", f"it covers {overlap:.0%} of the reference")
+            done.transform = transform
         with done.stage("integrate"):
-            noise = self._integrate(sub, stars, transform, registered, reference)
+            noise = self._integrate(calibrating, sub.meta.filter, seen, transform, warp, reference)
         self._reference = reference
         self._last_matrix = transform.matrix
         centre = np.array([[(reference.shape[1] - 1) / 2, (reference.shape[0] - 1) / 2]])
@@ -174,70 +180,88 @@ class LiveStack:
             filter=sub.meta.filter,
             n_matches=transform.n_matches,
             rms_px=transform.rms_px,
-            shift_px=float(np.hypot(*(apply(transform.matrix, centre) - centre)[0])),
+            shift_px=float(np.hypot(*(warp.forwards(centre) - centre)[0])),
             rotation_deg=rotation_deg(transform.matrix),
             fwhm_px=done.fwhm_px,
-            background_adu=background,
+            background_adu=done.background_adu,
             noise_adu=noise,
             seconds=perf_counter() - started,
         )
 
-    def _aligned(self, stars: Stars, pixels: NDArray[np.float32]) -> tuple[_Reference, Transform]:
+    def _aligned(self, stars: Stars, reference: _Reference) -> Transform:
         if self._reference is None:
             own = np.arange(len(stars))
-            itself = Transform(np.eye(3), 0.0, np.column_stack((own, own)))
-            return _Reference(stars, pixels.shape[:2], pixels.ndim), itself
-        found = find_transform(stars, self._reference.stars, self._last_matrix)
+            return Transform(np.eye(3), 0.0, np.column_stack((own, own)))
+        found = find_transform(stars, reference.stars, self._last_matrix)
         if isinstance(found, Lost):
             raise _NotThisOne(found.reason, found.detail)
-        return self._reference, found
+        return found
 
     def _integrate(
-        self, sub: Sub, stars: Stars, transform: Transform, registered: Registered, reference: _Reference
+        self,
+        sub: Calibrating,
+        name: str | None,
+        seen: Look,
+        transform: Transform,
+        warp: Warp,
+        reference: _Reference,
     ) -> float:
         """Normalise and add; return the sub's noise at the stack's scale, the mean of its channels."""
         pairs = transform.pairs
-        stack = self._stacks.get(sub.meta.filter)
+        stack = self._stacks.get(name)
         if stack is None:
             flux = np.full(len(reference.stars), np.nan)
-            usable = pairs[~stars.saturated[pairs[:, 0]]]
-            flux[usable[:, 1]] = stars.flux[usable[:, 0]]
-            stack = self._stacks[sub.meta.filter] = FilterStack(sub.meta.filter, registered, flux)
-        else:
-            scale = transparency_scale(stars, pairs, stack.reference_flux)
-            if scale > self._settings.max_dimming:
-                raise _NotThisOne("clouds", f"its stars are {scale:.1f} times fainter than the first sub's")
-            scaled = registered.pixels * np.float32(scale)
-            scaled += stack.level.offset(Registered(scaled, registered.covered))
-            registered = Registered(scaled, registered.covered)
-        noise = channel_noise(registered.pixels, registered.covered)
-        stack.add(registered, noise, sub.meta.exposure_s)
-        return float(np.mean(noise))
+            usable = pairs[~seen.stars.saturated[pairs[:, 0]]]
+            flux[usable[:, 1]] = seen.stars.flux[usable[:, 0]]
+            stack = FilterStack(name, reference.shape, seen, sub.raw, flux)
+        scale = stack.scale(seen, pairs)
+        if scale > self._settings.max_dimming:
+            raise _NotThisOne("clouds", f"its stars are {scale:.1f} times fainter than the first sub's")
+        noise = stack.add(sub, seen, warp, scale, fwhm_power=self._settings.fwhm_power)
+        self._stacks[name] = stack
+        return noise
 
 
-def _calibrated(sub: Sub) -> tuple[Calibrated, NDArray[np.float32]]:
-    """Return the calibrated frame and its pixels in mono or colour."""
+def _seen(sub: Sub) -> tuple[Calibrating, Look]:
+    """Look at a sub, as uint16 or float32; what is no frame at all is told."""
     raw, pattern = sub.pixels, sub.meta.bayer_pattern
-    if raw.ndim != 2 or min(raw.shape) < 32:
+    if raw.ndim != 2 or min(raw.shape) < _LEAST_SIDE:
         raise _NotThisOne("unreadable", f"a mono or Bayer frame has two long axes, this one is {raw.shape}")
     if pattern is not None and pattern not in PATTERNS:
         raise _NotThisOne("unreadable", f"its Bayer pattern {pattern!r} is none of {', '.join(PATTERNS)}")
-    level = saturation_level_adu(raw) if sub.saturation_adu is None else sub.saturation_adu
     try:
-        calibrated = calibrate(raw, sub.masters, saturation_adu=level, bayer_pattern=pattern)
+        check_shapes(sub.masters, raw.shape)
     except MismatchError as error:
         raise _NotThisOne("geometry", str(error)) from error
-    if not np.isfinite(calibrated.pixels).any():
+    level = saturation_level_adu(raw) if sub.saturation_adu is None else sub.saturation_adu
+    frame = counts(raw)
+    if frame.dtype.kind == "f" and not np.isfinite(frame).any():
         raise _NotThisOne("unreadable", "it holds no finite pixel")
-    return calibrated, calibrated.pixels if pattern is None else debayer(calibrated.pixels, pattern)
+    masters, scaling = settled(sub.masters, frame, level)
+    seen = look(frame, masters, saturation_adu=level, bayer_pattern=pattern)
+    calibrating = Calibrating(
+        raw=frame,
+        masters=masters,
+        bayer_pattern=pattern,
+        exposure_s=sub.meta.exposure_s,
+        dark_scaling=scaling,
+    )
+    return calibrating, seen
 
 
-def _check_geometry(pixels: NDArray[np.float32], reference: _Reference) -> None:
-    height, width = pixels.shape[:2]
-    if (height, width) != reference.shape:
+def _overlap(warp: Warp, shape: tuple[int, int], reference: tuple[int, int]) -> float:
+    """The share of the reference that a sub covers, tile by tile."""
+    x, y = warp.backwards(corners(reference)).T
+    covered = (x >= 0) & (y >= 0) & (x <= shape[1] - 1) & (y <= shape[0] - 1)
+    return float(covered.mean())
+
+
+def _check_geometry(shape: tuple[int, int], mosaic: bool, reference: _Reference) -> None:
+    if shape != reference.shape:
         raise _NotThisOne(
-            "geometry", f"it is {width}×{height}, the stack {reference.shape[1]}×{reference.shape[0]}"
+            "geometry",
+            f"it is {shape[1]}×{shape[0]}, the stack {reference.shape[1]}×{reference.shape[0]}",
         )
-    if pixels.ndim != reference.channels:
-        kinds = {2: "mono", 3: "colour"}
-        raise _NotThisOne("geometry", f"it is {kinds[pixels.ndim]}, the stack {kinds[reference.channels]}")
+    if mosaic != reference.mosaic:
+        kinds = {False: "mono", True: "colour"}
+        raise _NotThisOne("geometry", f"it is {kinds[mosaic]}, the stack {kinds[reference.mosaic]}")

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from livestack.cosmetic import Repairs, plan_repairs
 from livestack.dark_scaling import ScalableDark, take_apart
+from livestack.errors import MismatchError
 
 _LEAST_RESPONSE = 0.05
 
@@ -58,6 +59,28 @@ def prepare(
         if optimise_dark and dark is not None and bias is not None
         else None,
     )
+
+
+def check_shapes(masters: Masters, shape: tuple[int, int]) -> None:
+    """Raise MismatchError when a master has another shape (H, W) than the frame."""
+    for name, master in (("dark or bias", masters.pedestal_adu), ("flat", masters.inverse_flat)):
+        if master is not None and master.shape != shape:
+            raise MismatchError(f"the {name} is {_size(master.shape)}, the frame is {_size(shape)}")
+    if masters.defects is not None and masters.defects.shape != shape:
+        raise MismatchError(f"the defect map is {_size(masters.defects.shape)}, the frame is {_size(shape)}")
+
+
+def saturation_level_adu(raw: NDArray[np.integer[Any] | np.floating[Any]]) -> float:
+    """Return the count from which a pixel is saturated: 98 % of the largest, at least about 12 bits' worth.
+
+    The largest count of a frame without saturated stars is some star's peak; calling that one saturated costs
+    nothing but a star's place in the photometry.
+    """
+    return max(0.98 * float(np.fmax.reduce(raw, axis=None)), 4000.0)
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return "×".join(str(n) for n in reversed(shape))
 
 
 def _inverse_response(flat: NDArray[np.float32], bayer_pattern: str | None) -> NDArray[np.float32]:

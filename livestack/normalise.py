@@ -1,17 +1,86 @@
-"""Every sub at the scale and level of the first, so that haze and moonlight leave no steps."""
+"""Every sub at the scale and level of the first, so that haze and moonlight leave no steps.
+
+Scale comes from the stars. Level is a surface: the difference of the two skies, patch by patch, where both
+see the same patch of sky; nebulae and vignetting cancel, and what is left of moonlight and haze is smooth.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from livestack.resample import Registered
+from livestack.kernels.stacking import TILE_COLUMNS, TILE_ROWS
+from livestack.tiling import corners
+from livestack.warp import Warp, terms
 from measure.stars import Stars
 
-_GRID_PX = 4
 _MIN_PAIRS = 5
 _PHOTOMETRIC_STARS = 100
 _PHOTOMETRIC_SNR = 10.0
+_BOXES = 24
+_SAMPLES_PER_BOX = 500
+_TERMS = ((24, 6), (9, 3), (1, 1))  # so many patches allow so many terms: a paraboloid, a plane, a constant
+_FIT_ROUNDS = 4
+_CLIP_SIGMA = 3.0
+_MAD_TO_SIGMA = 1.4826
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mesh:
+    """Medians (channels, rows, columns) of a frame's boxes, NaN where there is nothing.
+
+    The middle of box (r, c) is at ``first + (c, r) · step``, in full pixels.
+    """
+
+    levels: NDArray[np.float64]
+    first: NDArray[np.float64]
+    step: NDArray[np.float64]
+
+    def places(self) -> NDArray[np.float64]:
+        """The middles (boxes, 2) of all boxes, row by row."""
+        rows, columns = self.levels.shape[1:]
+        grid = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), axis=-1).reshape(-1, 2)
+        return np.asarray(self.first + grid * self.step)
+
+    def at(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Levels (channels, N) between the boxes, bilinear; NaN outside of their middles."""
+        rows, columns = self.levels.shape[1:]
+        x, y = ((points - self.first) / self.step).T
+        outside = (x < -0.5) | (y < -0.5) | (x > columns - 0.5) | (y > rows - 0.5)
+        x, y = np.clip(x, 0, columns - 1), np.clip(y, 0, rows - 1)
+        i, j = np.minimum(x.astype(int), max(columns - 2, 0)), np.minimum(y.astype(int), max(rows - 2, 0))
+        right, below = np.minimum(i + 1, columns - 1), np.minimum(j + 1, rows - 1)
+        u, v = x - i, y - j
+        upper = (1 - u) * self.levels[:, j, i] + u * self.levels[:, j, right]
+        lower = (1 - u) * self.levels[:, below, i] + u * self.levels[:, below, right]
+        return np.where(outside, np.nan, (1 - v) * upper + v * lower)
+
+    def moved(self, warp: Warp, shape: tuple[int, int]) -> Mesh:
+        """The same sky on the reference's pixels (height, width)."""
+        if np.array_equal(warp.matrix, np.eye(3)) and warp.bend is None:
+            return self
+        rows, columns = self.levels.shape[1:]
+        step = np.array([shape[1] / columns, shape[0] / rows])
+        there = Mesh(self.levels, (step - 1) / 2, step)
+        levels = self.at(warp.backwards(there.places()))
+        return Mesh(levels.reshape(self.levels.shape), there.first, step)
+
+
+def background_mesh(small: NDArray[np.float32], binning: int) -> Mesh:
+    """Box medians of a binned frame (channels, H, W)."""
+    channels, height, width = small.shape
+    box = max(4, -(-min(height, width) // _BOXES))
+    rows, columns = max(height // box, 1), max(width // box, 1)
+    tall, wide = min(box, height), min(box, width)
+    boxes = small[:, : rows * tall, : columns * wide].reshape(channels, rows, tall, columns, wide)
+    every = max(1, int(np.sqrt(tall * wide / _SAMPLES_PER_BOX)))
+    values = boxes[:, :, ::every, :, ::every].swapaxes(2, 3).reshape(channels, rows, columns, -1)
+    known = np.asarray(np.isfinite(values).all(axis=-1))
+    levels = np.where(known, np.median(np.where(known[..., None], values, 0), axis=-1), np.nan)
+    step = np.array([wide, tall], np.float64) * binning
+    return Mesh(levels.astype(np.float64), (step - 1) / 2, step)
 
 
 def transparency_scale(stars: Stars, pairs: NDArray[np.intp], reference_flux: NDArray[np.float64]) -> float:
@@ -28,21 +97,50 @@ def transparency_scale(stars: Stars, pairs: NDArray[np.intp], reference_flux: ND
     return float(np.median(reference_flux[j[chosen]] / stars.flux[i[chosen]]))
 
 
-class Level:
-    """The sky of the first sub on a coarse grid, by which the skies of the others are levelled."""
+def level_planes(
+    reference: Mesh | None, sub: Mesh, warp: Warp, scale: float, shape: tuple[int, int]
+) -> NDArray[np.float64]:
+    """Return what to add to a scaled sub, as a plane (level, slope in x, slope in y) a tile and channel.
 
-    def __init__(self, first: Registered) -> None:
-        self._pixels = first.pixels[::_GRID_PX, ::_GRID_PX].copy()
-        self._covered = first.covered[::_GRID_PX, ::_GRID_PX].copy()
+    ``reference`` lies on the reference's pixels, ``None`` for the first of all. Of shape (tiles, channels,
+    3).
+    """
+    tiles = corners(shape)
+    channels = sub.levels.shape[0]
+    planes = np.zeros((len(tiles), channels, 3))
+    if reference is None:
+        return planes
+    places = reference.places()
+    difference = reference.levels.reshape(channels, -1) - scale * sub.at(warp.backwards(places))
+    centre = np.array([shape[1], shape[0]]) / 2
+    reach = float(max(shape)) / 2
+    middle = (tiles + np.array([TILE_COLUMNS / 2, TILE_ROWS / 2]) - centre) / reach
+    for channel, wanted in enumerate(difference):
+        seen = np.isfinite(wanted)
+        c = _surface((places[seen] - centre) / reach, wanted[seen])
+        x, y = middle.T
+        slope_x, slope_y = (c[1] + 2 * c[3] * x + c[4] * y) / reach, (c[2] + c[4] * x + 2 * c[5] * y) / reach
+        level = terms(middle)[:, :6] @ c
+        planes[:, channel, 0] = level - slope_x * TILE_COLUMNS / 2 - slope_y * TILE_ROWS / 2
+        planes[:, channel, 1], planes[:, channel, 2] = slope_x, slope_y
+    return planes
 
-    def offset(self, sub: Registered) -> NDArray[np.float32]:
-        """Return what to add to ``sub``, for each channel: the median difference where both are covered.
 
-        A difference of the same patch of sky: nebulae, vignetting and the edges of the field cancel. Stars
-        that change with the seeing are few and the median does not see them.
-        """
-        both = self._covered & sub.covered[::_GRID_PX, ::_GRID_PX]
-        if not both.any():
-            return np.zeros(self._pixels.shape[2:], dtype=np.float32)
-        difference = self._pixels[both] - sub.pixels[::_GRID_PX, ::_GRID_PX][both]
-        return np.asarray(np.median(difference, axis=0), dtype=np.float32)
+def _surface(places: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Coefficients (6) of 1, x, y, x², xy, y², outliers clipped; as many as the patches allow."""
+    result = np.zeros(6)
+    wanted = next((n for least, n in _TERMS if len(values) >= least), 0)
+    if wanted == 0:
+        return result
+    design = terms(places)[:, :wanted]
+    keep = np.ones(len(values), dtype=bool)
+    for _ in range(_FIT_ROUNDS):
+        found, *_ = np.linalg.lstsq(design[keep], values[keep], rcond=None)
+        rest = values - design @ found
+        sigma = _MAD_TO_SIGMA * np.median(np.abs(rest[keep] - np.median(rest[keep])))
+        closer = np.abs(rest) <= _CLIP_SIGMA * max(sigma, 1e-9)
+        if closer.sum() < 2 * wanted or (closer == keep).all():
+            break
+        keep = closer
+    result[:wanted] = found
+    return result

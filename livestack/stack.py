@@ -1,4 +1,4 @@
-"""The stack of one filter: its accumulator, and what it is measured by."""
+"""The stack of one filter: its planes, and what it is measured by."""
 
 from __future__ import annotations
 
@@ -7,14 +7,22 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from livestack.debayer import luminance
-from livestack.integrate import Accumulator
-from livestack.normalise import Level
-from livestack.resample import Registered
+from livestack.dark_scaling import Scaling
+from livestack.kernels.keys import Coding, weight_class
+from livestack.look import Look, look
+from livestack.masters import Masters
+from livestack.normalise import Mesh, level_planes, transparency_scale
+from livestack.planes import Light, Planes
+from livestack.survey import Raw
+from livestack.warp import Warp
 from measure.noise import background_noise
-from measure.stars import detect, typical_fwhm_px
+from measure.stars import typical_fwhm_px
 
 _WELL_COVERED = 0.9
+_FIRST_WEIGHT = 2.0**-1.5
+"""The first sub's, of at most 1: later ones may be better."""
+_FLOAT_HEADROOM = 4.0
+_LARGEST_INTEGER = 65_535.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -28,7 +36,7 @@ class StackImage:
 
     filter: str | None
     pixels: NDArray[np.float32]
-    coverage: NDArray[np.float32]
+    coverage: NDArray[np.uint16]
     subs: int
     exposure_s: float
     sub_exposure_s: float | None
@@ -44,49 +52,94 @@ class StackImage:
         return self.sub_noise_adu / self.noise_adu if self.noise_adu > 0 else float("nan")
 
 
-class FilterStack:
-    """Grows by normalised subs; the first sets level and photometric scale."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Calibrating:
+    """A raw frame with what calibrates it."""
 
-    def __init__(self, name: str | None, first: Registered, reference_flux: NDArray[np.float64]) -> None:
+    raw: Raw
+    masters: Masters
+    bayer_pattern: str | None
+    exposure_s: float | None
+    dark_scaling: Scaling | None = None
+
+
+class FilterStack:
+    """Grows by subs; the first sets level, photometric scale and the unit of weight."""
+
+    def __init__(
+        self,
+        name: str | None,
+        shape: tuple[int, int],
+        first: Look,
+        raw: Raw,
+        reference_flux: NDArray[np.float64],
+    ) -> None:
         self.reference_flux = reference_flux
-        self.level = Level(first)
         self._name = name
-        self._accumulator = Accumulator(first.pixels.shape)
+        self._mesh: Mesh | None = None
+        self._first = first
+        channels = first.mesh.levels.shape[0]
+        self._planes = Planes(shape, channels, _coding(first, raw))
         self._noises: list[float] = []
         self._exposures: list[float | None] = []
 
     @property
     def subs(self) -> int:
         """How many subs are in it."""
-        return self._accumulator.subs
+        return self._planes.subs
 
-    def add(self, sub: Registered, noise_adu: NDArray[np.float64], exposure_s: float | None) -> None:
-        """Take in a sub that is at the stack's scale and level already."""
-        self._accumulator.add(sub, noise_adu)
-        self._noises.append(float(np.mean(noise_adu)))
-        self._exposures.append(exposure_s)
+    def scale(self, seen: Look, pairs: NDArray[np.intp]) -> float:
+        """What a sub is to be multiplied by, its stars paired with the reference's."""
+        return transparency_scale(seen.stars, pairs, self.reference_flux) if self.subs else 1.0
+
+    def add(self, sub: Calibrating, seen: Look, warp: Warp, scale: float, *, fwhm_power: float) -> float:
+        """Take in a sub; returns its noise at the stack's scale, the mean of its channels."""
+        width, first_width = typical_fwhm_px(seen.stars), typical_fwhm_px(self._first.stars)
+        relative = (self._first.noise_adu / max(scale * seen.noise_adu, 1e-9)) ** 2
+        if width > 0 and first_width > 0:
+            relative *= (first_width / width) ** fwhm_power
+        noise = self._planes.add(
+            Light(
+                raw=sub.raw,
+                masters=sub.masters,
+                patches=seen.patches,
+                bayer_pattern=sub.bayer_pattern,
+                warp=warp,
+                scale=scale,
+                levels=level_planes(self._mesh, seen.mesh, warp, scale, self._planes.shape),
+                number=weight_class(_FIRST_WEIGHT * relative),
+                noise_adu=seen.noise_adu,
+            )
+        )
+        if self._mesh is None:
+            self._mesh = seen.mesh.moved(warp, self._planes.shape)
+        self._noises.append(float(np.mean(noise)))
+        self._exposures.append(sub.exposure_s)
+        return self._noises[-1]
 
     def snapshot(self) -> StackImage:
         """Reject, measure and freeze."""
-        integrated = self._accumulator.snapshot()
-        coverage = integrated.coverage
-        seen = coverage > 0
-        image = luminance(integrated.pixels)
-        stars = detect(image, invalid=None if seen.all() else ~seen)
-        best = coverage >= _WELL_COVERED * self.subs
-        well = best if best.mean() > 0.02 else coverage >= _WELL_COVERED * coverage.max()
+        integrated = self._planes.picture()
+        pixels, coverage = integrated.pixels, integrated.coverage
+        image = pixels if pixels.ndim == 2 else pixels.mean(axis=2)
+        most = int(coverage.max())
+        well = coverage >= min(_WELL_COVERED * self.subs, most)
+        if well.mean() <= 0.02:
+            well = coverage >= _WELL_COVERED * most
+        seen = image if most and coverage.min() > 0 else np.where(coverage > 0, image, np.float32(np.nan))
+        stars = look(seen, Masters(), saturation_adu=np.inf, search=False).stars
         known = [seconds for seconds in self._exposures if seconds is not None]
         return StackImage(
             filter=self._name,
-            pixels=integrated.pixels,
+            pixels=pixels,
             coverage=coverage,
             subs=self.subs,
             exposure_s=float(sum(known)),
             sub_exposure_s=float(np.median(known)) if known else None,
             fwhm_px=typical_fwhm_px(stars),
-            noise_adu=float(np.mean(channel_noise(integrated.pixels, well))),
+            noise_adu=float(np.mean(channel_noise(pixels, well))),
             sub_noise_adu=float(np.median(self._noises)),
-            background_adu=float(np.median(image[well])),
+            background_adu=_median(image, well),
             rejected_fraction=integrated.rejected_fraction,
         )
 
@@ -96,3 +149,21 @@ def channel_noise(pixels: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDAr
     if pixels.ndim == 2:
         return np.asarray(background_noise(pixels, valid))
     return np.array([background_noise(pixels[..., channel], valid) for channel in range(pixels.shape[2])])
+
+
+def _median(image: NDArray[np.float32], valid: NDArray[np.bool_]) -> float:
+    step = max(1, int(np.sqrt(image.size / 500_000)))
+    every = (slice(None, None, step), slice(None, None, step))
+    sample = image[every][valid[every]]
+    return float(np.median(sample if len(sample) else image[valid]))
+
+
+def _coding(first: Look, raw: Raw) -> Coding:
+    """Codes for what later subs may hold: any integer of the sensor's, floats somewhat beyond the first's."""
+    levels = np.nanmedian(first.mesh.levels, axis=(1, 2))
+    sky = np.where(np.isfinite(levels), levels, 0.0)
+    if raw.dtype.kind in "iu":
+        return Coding.over(sky, _LARGEST_INTEGER)
+    brightest = float(np.fmax.reduce(raw, axis=None))
+    above = max(brightest - float(sky.min()), 100 * first.noise_adu)
+    return Coding.over(sky, float(sky.min()) + _FLOAT_HEADROOM * above)

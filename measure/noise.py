@@ -29,7 +29,15 @@ def background_noise(image: NDArray[np.float32], valid: NDArray[np.bool_] | None
     in whole lines.
     """
     lines = (_differences(image, valid), _differences(image.T, None if valid is None else valid.T))
-    samples = np.concatenate(lines)
+    return _clipped(np.concatenate(lines))
+
+
+def line_noise(*lines: NDArray[np.float32]) -> float:
+    """The same from some lines of an image, each a row of (N, L), and further such sets."""
+    return _clipped(np.concatenate([_differences(each, None) for each in lines]))
+
+
+def _clipped(samples: NDArray[np.float32]) -> float:
     if samples.size < 100:
         return float("nan")
     sigma = float(np.median(samples)) * _MAD_TO_SIGMA

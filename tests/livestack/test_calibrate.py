@@ -2,11 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from livestack.calibrate import calibrate, mend_defects
-from livestack.debayer import PATTERNS, debayer, luminance
+from livestack.calibrate import calibrate
 from livestack.errors import MismatchError
 from livestack.masters import Masters, prepare
 from tests.livestack.sky import Sky, motion, quantised
@@ -88,49 +85,14 @@ def test_hot_and_dead_pixels_are_mended_and_stars_are_not_touched(bayer: str | N
     spoilt = clean.copy()
     rows, columns = rng.integers(2, 358, 150), rng.integers(2, 478, 150)
     spoilt[rows, columns] += rng.choice([-300.0, 900.0, 20_000.0], 150).astype(np.float32)
-    mend_defects(spoilt, bayer)
-    damage = np.abs(spoilt - clean)
+    mended = calibrate(spoilt, Masters(), saturation_adu=1e9, bayer_pattern=bayer).pixels
+    damage = np.abs(mended - clean)
     hit = np.zeros(clean.shape, dtype=bool)
     hit[rows, columns] = True
     assert (damage[hit] < 80).mean() > 0.95
     assert (damage[~hit] == 0).mean() > 0.9999
-    assert mend_defects(clean, bayer) <= 4
-
-
-@given(
-    pattern=st.sampled_from(PATTERNS),
-    colour=st.tuples(*[st.floats(1, 1000)] * 3),
-    height=st.integers(6, 21),
-    width=st.integers(6, 21),
-)
-@settings(max_examples=40, deadline=None)
-def test_a_plain_colour_survives_the_mosaic(
-    pattern: str, colour: tuple[float, ...], height: int, width: int
-) -> None:
-    mosaic = np.empty((height, width), dtype=np.float32)
-    for site, letter in enumerate(pattern):
-        mosaic[site // 2 :: 2, site % 2 :: 2] = colour["RGB".index(letter)]
-    assert debayer(mosaic, pattern) == pytest.approx(np.broadcast_to(colour, (height, width, 3)), rel=1e-5)
-
-
-@pytest.mark.parametrize("pattern", PATTERNS)
-def test_measured_samples_keep_their_values(pattern: str) -> None:
-    mosaic = np.random.default_rng(0).uniform(0, 1000, (20, 24)).astype(np.float32)
-    colour = debayer(mosaic, pattern)
-    for site, letter in enumerate(pattern):
-        own = (slice(site // 2, None, 2), slice(site % 2, None, 2))
-        assert colour[(*own, "RGB".index(letter))] == pytest.approx(mosaic[own], rel=1e-6)
-
-
-def test_unknown_mosaics_are_refused() -> None:
-    with pytest.raises(ValueError, match="known are RGGB"):
-        debayer(plane(1), "CYGM")
-
-
-def test_luminance_of_mono_is_itself_and_of_colour_counts_photosites() -> None:
-    mono = plane(3)
-    assert luminance(mono) is mono
-    assert luminance(np.dstack([plane(1), plane(2), plane(3)])) == pytest.approx(2.0)
+    untouched = calibrate(clean, Masters(), saturation_adu=1e9, bayer_pattern=bayer).pixels
+    assert (untouched != clean).sum() <= 4
 
 
 def test_no_masters_change_nothing() -> None:

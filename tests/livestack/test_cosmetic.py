@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from livestack.calibrate import calibrate, mend_defects
+from livestack.calibrate import calibrate
 from livestack.cosmetic import mend_mapped, plan_repairs
 from livestack.errors import MismatchError
 from livestack.masters import prepare
@@ -148,8 +148,8 @@ def test_with_a_map_the_search_never_touches_an_undersampled_star(fwhm_px: float
     spots = rng.integers(3, 396, (100, 2))
     spots = spots[np.abs(spots[:, None, ::-1] - positions).max(axis=2).min(axis=1) > 5]
     frame[tuple(spots.T)] += 20_000
-    mended = frame.copy()
-    mend_defects(mended, bayer, mapped=True)
+    mapped = prepare(defects=np.zeros(frame.shape, np.uint8), bayer_pattern=bayer)
+    mended = calibrate(frame, mapped, saturation_adu=1e9, bayer_pattern=bayer).pixels
     x, y = np.rint(positions).astype(int).T
     for i in (-1, 0, 1):
         for j in (-1, 0, 1):

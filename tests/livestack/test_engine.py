@@ -212,7 +212,7 @@ def test_nothing_that_a_camera_may_send_is_an_exception(name: str, bayer: str | 
     if isinstance(stack.add(odd), SubAccepted):
         image = stack.snapshot("L")
         assert np.isfinite(image.pixels).all()
-        assert image.snr_gain == pytest.approx(1.0)
+        assert image.snr_gain == pytest.approx(1.0, abs=0.02)
     stack = LiveStack()
     accepted(stack, sub(SKY.expose(motion(), np.random.default_rng(10)), bayer=bayer))
     stack.add(odd)

@@ -1,0 +1,141 @@
+"""The picture as it stands: the weighted mean of each pixel without the values that don't belong to it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from livestack.kernels.keys import CLASSES
+from livestack.kernels.resampling import FAST
+
+BAND_ROWS = 32
+
+_REJECT_SIGMA_2 = np.float32(3.5**2)
+_PRIOR_VALUES = np.float32(4.0)
+_SEEING_SCATTER = np.float32(0.15)
+_SLOPE_SCATTER = np.float32(0.3)
+
+CLASS_WEIGHTS = (2.0 ** (-np.arange(CLASSES) / 2)).astype(np.float32)
+
+
+@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy", inline="always")
+def _decoded(key, inverse):  # type: ignore[no-untyped-def]
+    code = np.int32(key) >> 3
+    return np.float32(code * abs(code)) * inverse
+
+
+@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy", inline="always")
+def _without(weights, mean, m2, value, weight):  # type: ignore[no-untyped-def]
+    """Take one value out of the moments; the last one stays."""
+    rest = max(weights - weight, np.float32(1e-3))
+    left = mean + (mean - value) * (weight / rest)
+    step = value - left
+    return rest, left, max(m2 - step * step * (weight * rest / weights), np.float32(0))
+
+
+@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy", inline="always")
+def _variance(m2, n, signal, step, noise2):  # type: ignore[no-untyped-def]
+    """Variance of a value of weight one around the mean of n others."""
+    known = noise2 + signal * signal + step * step
+    return max((m2 + _PRIOR_VALUES * known) / (max(n - 1, np.float32(0)) + _PRIOR_VALUES), noise2)
+
+
+@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
+def judged_mean(  # type: ignore[no-untyped-def]
+    first_band,
+    last_band,
+    count,
+    weights,
+    mean,
+    m2,
+    largest,
+    second,
+    smallest,
+    class_weights,
+    per_root,
+    sky,
+    noise2,
+    zero,
+    picture,
+):
+    """Write some bands of the picture (channels, H, W), ``zero`` (channels) added; return what was rejected.
+
+    ``sky`` and ``noise2`` (channels) are the background's level and the variance of a value of weight one.
+    0 where nothing was seen.
+    """
+    channels, height, width = mean.shape
+    inverse = np.float32(1) / np.float32(per_root * per_root)
+    gone = 0
+    for band in range(first_band, last_band):
+        top, bottom = band * BAND_ROWS, min((band + 1) * BAND_ROWS, height)
+        before, after = max(top - 1, 0), min(bottom + 1, height)
+        calm = np.empty((after - before, width), np.float32)
+        for channel in range(channels):
+            for y in range(before, after):
+                for x in range(width):
+                    n = count[y, x]
+                    w, m, s = weights[y, x], mean[channel, y, x], m2[channel, y, x]
+                    if n >= 3:
+                        key = largest[channel, y, x]
+                        w, m, s = _without(w, m, s, _decoded(key, inverse), class_weights[key & 7])
+                        key = second[channel, y, x]
+                        w, m, s = _without(w, m, s, _decoded(key, inverse), class_weights[key & 7])
+                    calm[y - before, x] = m
+            quiet, level = np.float32(noise2[channel]), np.float32(sky[channel])
+            for y in range(top, bottom):
+                for x in range(width):
+                    n = np.float32(count[y, x])
+                    if n == 0:
+                        picture[channel, y, x] = 0
+                        continue
+                    m0 = mean[channel, y, x]
+                    if n == 1:
+                        picture[channel, y, x] = zero[channel] + m0
+                        continue
+                    w0, s0 = weights[y, x], m2[channel, y, x]
+                    here = calm[y - before, x]
+                    # Nothing in this pixel is far from the rest: nearly all pixels end here.
+                    key1 = largest[channel, y, x]
+                    key0 = smallest[channel, y, x]
+                    x1, c1 = _decoded(key1, inverse), class_weights[key1 & 7]
+                    x0, c0 = _decoded(key0, inverse), class_weights[key0 & 7]
+                    w1, m1, s1 = _without(w0, m0, s0, x1, c1)
+                    wl, ml, sl = _without(w0, m0, s0, x0, c0)
+                    excess, lack = x1 - m1, ml - x0
+                    bound = _REJECT_SIGMA_2 * quiet
+                    if excess * excess * c1 <= bound and lack * lack * c0 <= bound:
+                        picture[channel, y, x] = zero[channel] + m0
+                        continue
+                    steepest = np.float32(0)
+                    for j in range(max(y - 1, before), min(y + 2, after)):
+                        for i in range(max(x - 1, 0), min(x + 2, width)):
+                            steepest = max(steepest, abs(calm[j - before, i] - here))
+                    signal = _SEEING_SCATTER * (here - level)
+                    step = _SLOPE_SCATTER * steepest
+                    w, m, s = w0, m0, s0
+                    two_high = False
+                    if n >= 4:
+                        key2 = second[channel, y, x]
+                        x2, c2 = _decoded(key2, inverse), class_weights[key2 & 7]
+                        w2, m2_, s2 = _without(w1, m1, s1, x2, c2)
+                        variance = _variance(s2, n - 2, signal, step, quiet)
+                        excess = x2 - m2_
+                        if excess > 0 and excess * excess > _REJECT_SIGMA_2 * variance * (1 / c2 + 1 / w2):
+                            w, m, s, n = w2, m2_, s2, n - 2
+                            gone += 2
+                            two_high = True
+                    if not two_high:
+                        variance = _variance(s1, n - 1, signal, step, quiet)
+                        excess = x1 - m1
+                        if excess > 0 and excess * excess > _REJECT_SIGMA_2 * variance * (1 / c1 + 1 / w1):
+                            w, m, s, n = w1, m1, s1, n - 1
+                            gone += 1
+                    if n >= 3:
+                        wl, ml, sl = _without(w, m, s, x0, c0)
+                        variance = _variance(sl, n - 1, signal, step, quiet)
+                        lack = ml - x0
+                        if lack > 0 and lack * lack > _REJECT_SIGMA_2 * variance * (1 / c0 + 1 / wl):
+                            m = ml
+                            gone += 1
+                    picture[channel, y, x] = zero[channel] + m
+    return gone

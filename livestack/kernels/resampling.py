@@ -1,0 +1,208 @@
+"""Interpolation kernels as tables, and the two passes that apply them to one tile.
+
+A rotation is taken in two passes (Catmull & Smith 1980): along the rows, then along the columns. Either way
+neighbouring pixels have nearly the same phase, and whole rows are worked on at once. The picture is cut
+into tiles, each with its own affine map, so that any smooth distortion costs nothing more.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+PHASES = 1024
+"""Positions are taken to 1/1024 px."""
+
+Plane = NDArray[np.float32]
+
+
+def lanczos(a: int) -> Plane:
+    """Table (PHASES + 1, 2a) of the weights of 2a samples around a position, each row adding up to one."""
+    phase = np.arange(PHASES + 1)[:, None] / PHASES
+    distance = phase - np.arange(1 - a, a + 1)[None, :]
+    return _normalised(np.sinc(distance) * np.sinc(distance / a))
+
+
+def bicubic(b: float = -0.75) -> Plane:
+    """Cubic convolution (Keys 1981) as a table like :func:`lanczos`, 4 wide; sharper than Keys' -0.5."""
+    phase = np.arange(PHASES + 1)[:, None] / PHASES
+    x = np.abs(phase - np.arange(-1, 3)[None, :])
+    near = (b + 2) * x**3 - (b + 3) * x**2 + 1
+    far = b * x**3 - 5 * b * x**2 + 8 * b * x - 4 * b
+    return _normalised(np.where(x <= 1, near, np.where(x < 2, far, 0.0)))
+
+
+def _normalised(weights: NDArray[np.float64]) -> Plane:
+    return np.ascontiguousarray(weights / weights.sum(axis=1, keepdims=True), dtype=np.float32)
+
+
+FAST = {"contract", "reassoc", "nsz", "arcp", "afn"}
+"""What the compiler may do to floats; not-a-number keeps its meaning."""
+
+
+@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
+def along_rows(
+    source: Plane, table: Plane, alpha: float, beta: float, gamma: float, bow: float, out: Plane
+) -> None:
+    """Resample each row j of ``source`` at x = alpha·u + beta·j + gamma, for every column u of ``out``.
+
+    ``bow`` is how far the row is bent in its middle (see :func:`bent`).
+
+    All positions, with the table's reach, must lie inside.
+    """
+    width, taps = out.shape[1], table.shape[1]
+    length = _steady(abs(alpha - 1.0) + 4 * abs(bow) / width, width)
+    for j in range(source.shape[0]):
+        row, target = source[j], out[j]
+        for left in range(0, width, length):
+            right = min(left + length, width)
+            middle = (left + right - 1) // 2
+            x = alpha * middle + beta * j + gamma + bent(bow, middle, width)
+            whole = int(np.floor(x))
+            weights = table[int((x - whole) * PHASES + 0.5)]
+            shift = whole - middle - (taps // 2 - 1)
+            _convolve(row, weights, shift, left, right, target)
+
+
+@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy", inline="always")
+def _convolve(row: Plane, weights: Plane, shift: int, left: int, right: int, target: Plane) -> None:
+    if len(weights) == 6:
+        w0, w1, w2, w3, w4, w5 = weights[0], weights[1], weights[2], weights[3], weights[4], weights[5]
+        for u in range(left, right):
+            i = u + shift
+            target[u] = (
+                w0 * row[i]
+                + w1 * row[i + 1]
+                + w2 * row[i + 2]
+                + w3 * row[i + 3]
+                + w4 * row[i + 4]
+                + w5 * row[i + 5]
+            )
+        return
+    if len(weights) == 8:
+        w0, w1, w2, w3 = weights[0], weights[1], weights[2], weights[3]
+        w4, w5, w6, w7 = weights[4], weights[5], weights[6], weights[7]
+        for u in range(left, right):
+            i = u + shift
+            target[u] = (
+                w0 * row[i]
+                + w1 * row[i + 1]
+                + w2 * row[i + 2]
+                + w3 * row[i + 3]
+                + w4 * row[i + 4]
+                + w5 * row[i + 5]
+                + w6 * row[i + 6]
+                + w7 * row[i + 7]
+            )
+        return
+    weight = weights[0]
+    for u in range(left, right):
+        target[u] = weight * row[u + shift]
+    for k in range(1, len(weights)):
+        weight = weights[k]
+        for u in range(left, right):
+            target[u] += weight * row[u + shift + k]
+
+
+@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
+def along_columns(source: Plane, table: Plane, d: float, e: float, f: float, bow: float, out: Plane) -> None:
+    """Resample each column u of ``source`` at y = d·u + e·v + f, for every row v of ``out``."""
+    height, width = out.shape
+    taps = table.shape[1]
+    length = _steady(e - 1.0, height)
+    weights = np.empty((taps, width), np.float32)
+    first = np.empty(width, np.int64)
+    for top in range(0, height, length):
+        bottom = min(top + length, height)
+        middle = (top + bottom - 1) // 2
+        for u in range(width):
+            y = d * u + e * middle + f + bent(bow, u, width)
+            whole = int(np.floor(y))
+            first[u] = whole - middle - (taps // 2 - 1)
+            phase = int((y - whole) * PHASES + 0.5)
+            for k in range(taps):
+                weights[k, u] = table[phase, k]
+        for v in range(top, bottom):
+            target = out[v]
+            left = 0
+            while left < width:
+                right = left + 1
+                while right < width and first[right] == first[left]:
+                    right += 1
+                j = first[left] + v
+                row, weight = source[j], weights[0]
+                for u in range(left, right):
+                    target[u] = weight[u] * row[u]
+                for k in range(1, taps):
+                    row, weight = source[j + k], weights[k]
+                    for u in range(left, right):
+                        target[u] += weight[u] * row[u]
+                left = right
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def lowest(  # type: ignore[no-untyped-def]
+    source, alpha, beta, gamma, bow_x, d, e, f, bow_y, low
+) -> None:
+    """Least of the 4×4 samples of ``source`` around each place of ``low``, as the two passes see them."""
+    rows = source.shape[0]
+    height, width = low.shape
+    lows = np.empty((rows, width), np.float32)
+    length = _steady(abs(alpha - 1.0) + 4 * abs(bow_x) / width, width)
+    for j in range(rows):
+        row = source[j]
+        for left in range(0, width, length):
+            right = min(left + length, width)
+            middle = (left + right - 1) // 2
+            x = alpha * middle + beta * j + gamma + bent(bow_x, middle, width)
+            shift = int(np.floor(x)) - middle - 1
+            for u in range(left, right):
+                i = u + shift
+                lows[j, u] = min(min(row[i], row[i + 1]), min(row[i + 2], row[i + 3]))
+    for v in range(height):
+        for u in range(width):
+            j = int(np.floor(d * u + e * v + f + bent(bow_y, u, width))) - 1
+            low[v, u] = min(min(lows[j, u], lows[j + 1, u]), min(lows[j + 2, u], lows[j + 3, u]))
+
+
+@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
+def directly(source: Plane, table: Plane, inverse: NDArray[np.float64], out: Plane, low: Plane) -> None:
+    """Resample ``source`` at (x, y) = inverse · (u, v, 1), without the two passes: for steep angles.
+
+    ``inverse`` (2, 4) has the bow in its last column; ``low`` receives the least of the nearest 4×4 samples.
+    """
+    height, width = out.shape
+    taps = table.shape[1]
+    before = taps // 2 - 1
+    for v in range(height):
+        for u in range(width):
+            x = inverse[0, 0] * u + inverse[0, 1] * v + inverse[0, 2] + bent(inverse[0, 3], u, width)
+            y = inverse[1, 0] * u + inverse[1, 1] * v + inverse[1, 2] + bent(inverse[1, 3], u, width)
+            i, j = int(np.floor(x)), int(np.floor(y))
+            across, down = table[int((x - i) * PHASES + 0.5)], table[int((y - j) * PHASES + 0.5)]
+            total, least = np.float32(0), np.float32(np.inf)
+            for m in range(taps):
+                row = source[j + m - before]
+                part = np.float32(0)
+                for k in range(taps):
+                    part += across[k] * row[i + k - before]
+                total += down[m] * part
+            for m in range(-1, 3):
+                row = source[j + m]
+                least = min(least, min(min(row[i - 1], row[i]), min(row[i + 1], row[i + 2])))
+            out[v, u], low[v, u] = total, least
+
+
+@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+def bent(bow: float, u: int, width: int) -> float:
+    """How far a tile's row is off its straight line at column u: a parabola, ``bow`` in the middle."""
+    s = u / width
+    return 4 * bow * s * (1 - s)
+
+
+@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+def _steady(drift: float, length: int) -> int:
+    """Over how many pixels a phase that drifts by so much a pixel stays the same within 1/32 px."""
+    drift = abs(drift)
+    return length if drift * length < 1.0 / 32 else max(4, int(1.0 / (32 * drift)))

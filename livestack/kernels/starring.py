@@ -1,0 +1,174 @@
+"""Stars of a raw frame: peaks in its small picture, measured on the full pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from livestack.kernels.resampling import FAST
+
+_ROUNDS = 12
+_MIN_VARIANCE = 0.12
+
+
+@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
+def peaks(flat, threshold, xs, ys, heights):  # type: ignore[no-untyped-def]
+    """List the local maxima of ``flat`` (H, W), smoothed by 1-2-1 both ways, that reach ``threshold``.
+
+    Fills ``xs``, ``ys`` and ``heights`` and returns how many there are, at most as many as these hold.
+    """
+    height, width = flat.shape
+    n = 0
+    rows = np.zeros((3, width), np.float32)  # three smoothed rows, in turn
+    quarter, half = np.float32(0.25), np.float32(0.5)
+    for y in range(1, height):
+        if y < height - 1:
+            up, here, down = flat[y - 1], flat[y], flat[y + 1]
+            target = rows[y % 3]
+            for x in range(1, width - 1):
+                left = quarter * (up[x - 1] + down[x - 1]) + half * here[x - 1]
+                middle = quarter * (up[x] + down[x]) + half * here[x]
+                right = quarter * (up[x + 1] + down[x + 1]) + half * here[x + 1]
+                target[x] = quarter * (left + right) + half * middle
+        else:
+            rows[y % 3, :] = 0
+        if y < 3:
+            continue
+        above, line, below = rows[(y - 2) % 3], rows[(y - 1) % 3], rows[y % 3]
+        for x in range(2, width - 2):
+            value = line[x]
+            if value < threshold:
+                continue
+            if (
+                value > line[x - 1]
+                and value >= line[x + 1]
+                and value > above[x]
+                and value >= below[x]
+                and value > above[x - 1]
+                and value > above[x + 1]
+                and value >= below[x - 1]
+                and value >= below[x + 1]
+            ):
+                if n == len(xs):
+                    return n
+                xs[n], ys[n], heights[n] = x, y - 1, value
+                n += 1
+    return n
+
+
+@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
+def measure(  # type: ignore[no-untyped-def]
+    first_star,
+    last_star,
+    raw,
+    pedestal,
+    inverse_flat,
+    places,
+    values,
+    saturation,
+    x,
+    y,
+    level,
+    half,
+    radius,
+    mosaic,
+    shape,
+    flux,
+    peak,
+    full,
+):
+    """Measure some of the N stars at about (``x``, ``y``) of a raw frame over the sky ``level`` (N).
+
+    ``shape`` (N, 5) receives x, y and the variances xx, yy, xy by adaptive moments (Bernstein & Jarvis 2002,
+    see :mod:`measure.moments`), not-a-number for what is no star; ``flux`` the sum within ``radius``;
+    ``peak`` the highest pixel; ``full`` whether a pixel in reach of the core is saturated. ``places`` and
+    ``values`` replace lone pixels. Of a ``mosaic``, 2×2 pixels are averaged first: they hold every colour
+    wherever they lie, and widen a star about as much as a demosaic does.
+    """
+    height, width = raw.shape
+    has_pedestal, has_flat = pedestal.shape == raw.shape, inverse_flat.shape == raw.shape
+    side = 2 * half + 1
+    for n in range(first_star, last_star):
+        column, row = int(np.round(x[n])), int(np.round(y[n]))
+        stamp = np.zeros((side, side), np.float32)
+        full[n] = False
+        highest = np.float32(-np.inf)
+        for j in range(side):
+            q = row + j - half
+            if q < 0 or q >= height:
+                continue
+            left, right = max(column - half, 0), min(column + half, width - 1)
+            for p in range(left, right + 1):
+                value = np.float32(raw[q, p])
+                if value >= saturation and abs(p - column) <= 3 and abs(q - row) <= 3:
+                    full[n] = True
+                if has_pedestal:
+                    value -= pedestal[q, p]
+                if has_flat:
+                    value *= inverse_flat[q, p]
+                stamp[j, p - column + half] = value - level[n]
+            i = np.searchsorted(places, q * width + left)
+            while i < len(places) and places[i] <= q * width + right:
+                stamp[j, places[i] - q * width - column + half] = values[i] - level[n]
+                i += 1
+        if mosaic:
+            for j in range(side - 1):
+                for i in range(side - 1):
+                    stamp[j, i] = np.float32(0.25) * (
+                        stamp[j, i] + stamp[j, i + 1] + stamp[j + 1, i] + stamp[j + 1, i + 1]
+                    )
+            stamp[side - 1, :] = 0
+            stamp[:, side - 1] = 0
+        for j in range(side):
+            for i in range(side):
+                value = stamp[j, i]
+                if value - value != 0:
+                    stamp[j, i] = 0
+                elif abs(i - half) <= 2 and abs(j - half) <= 2:
+                    highest = max(highest, value)
+        peak[n] = highest
+        cx, cy = x[n] - column, y[n] - row
+        xx, yy, xy = 2.0, 2.0, 0.0
+        largest = (half / 1.5) ** 2
+        lost = False
+        for _ in range(_ROUNDS):
+            determinant = xx * yy - xy * xy
+            a, b, c = np.float32(yy / determinant), np.float32(xx / determinant), np.float32(xy / determinant)
+            total, sx, sy, sxx, syy, sxy = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+            for j in range(side):
+                dy = np.float32(j - half - cy)
+                for i in range(side):
+                    dx = np.float32(i - half - cx)
+                    power = a * dx * dx + b * dy * dy - np.float32(2) * c * dx * dy
+                    weight = stamp[j, i] * np.exp(np.float32(-0.5) * power)
+                    total += weight
+                    sx += weight * dx
+                    sy += weight * dy
+                    sxx += weight * dx * dx
+                    syy += weight * dy * dy
+                    sxy += weight * dx * dy
+            if not total > 0:
+                lost = True
+                break
+            mx, my = sx / total, sy / total
+            cx = min(max(cx + 2 * mx, -float(half)), float(half))
+            cy = min(max(cy + 2 * my, -float(half)), float(half))
+            xx = min(max(2 * (sxx / total - mx * mx), _MIN_VARIANCE), largest)
+            yy = min(max(2 * (syy / total - my * my), _MIN_VARIANCE), largest)
+            limit = 0.95 * np.sqrt(xx * yy)
+            xy = min(max(2 * (sxy / total - mx * my), -limit), limit)
+        if lost or np.hypot(cx, cy) > half / 2:
+            shape[n, :] = np.nan
+            flux[n] = np.nan
+            continue
+        aside = 0.5 if mosaic else 0.0  # where a mean of 2×2 pixels lies
+        shape[n, 0], shape[n, 1] = column + cx + aside, row + cy + aside
+        shape[n, 2], shape[n, 3], shape[n, 4] = xx, yy, xy
+        total = 0.0
+        for j in range(side):
+            for i in range(side):
+                # A pixel on the rim counts by how far its middle is within.
+                inside = radius + 0.5 - np.hypot(i - half - cx, j - half - cy)
+                if inside > 0:
+                    total += stamp[j, i] * min(inside, 1.0)
+        flux[n] = total

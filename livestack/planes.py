@@ -1,0 +1,192 @@
+"""The stack itself: a weighted mean that grows, and can tell at any time which values don't belong to it.
+
+Each pixel keeps how many values it has, their weights' sum, their mean, their summed squared deviations
+(West 1979), and in 16 bits each the two largest and the smallest with their weights. That is enough to test
+these three against all the others when a picture is wanted, however many subs there are and in whatever order
+they came. Two on the bright side, because satellites, aircraft and cosmic rays are bright; one on the dark
+side for dead columns and over-corrected pixels. 20 bytes a pixel in all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from livestack.kernels.judging import BAND_ROWS, CLASS_WEIGHTS, judged_mean
+from livestack.kernels.keys import NO_LARGEST, NO_SMALLEST, Coding
+from livestack.kernels.resampling import bicubic, lanczos
+from livestack.kernels.stacking import TILE_COLUMNS, TILE_ROWS, stack_tiles
+from livestack.kernels.threads import in_parallel
+from livestack.masters import Masters
+from livestack.survey import Patches, Raw, colours, pedestal_and_flat
+from livestack.tiling import tile_maps, turn_of
+from livestack.warp import Warp
+from measure.noise import background_noise
+
+_UNDERSHOOT_SIGMA = 3.0
+_SAMPLED_TILES = 96
+_SKY_SAMPLES = 256
+_SHARP = lanczos(4)
+_SOFT = bicubic()
+"""A demosaiced frame holds nothing that Lanczos would keep and this would not, and its noise is less."""
+
+Plane = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Integrated:
+    """``pixels`` (H, W[, 3]): the mean less outliers, 0 where unseen; ``coverage`` (H, W): subs seen."""
+
+    pixels: Plane
+    coverage: NDArray[np.uint16]
+    rejected_fraction: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Light:
+    """A raw frame and all that is done to it on its way into the stack.
+
+    ``levels`` (tiles, channels, 3) in ADU is added after ``scale``: a plane over each tile. ``number`` is the
+    class of its weight. ``noise_adu`` is that of a raw pixel.
+    """
+
+    raw: Raw
+    masters: Masters
+    patches: Patches
+    bayer_pattern: str | None
+    warp: Warp
+    scale: float
+    levels: NDArray[np.float64]
+    number: int
+    noise_adu: float
+
+
+class Planes:
+    """One filter's planes. Not for several threads at once; inside, all processors work on one sub."""
+
+    def __init__(self, shape: tuple[int, int], channels: int, coding: Coding) -> None:
+        self.shape, self.channels, self.coding = shape, channels, coding
+        self.subs = 0
+        deep = (channels, *shape)
+        self._count = np.zeros(shape, np.uint16)
+        self._weights = np.zeros(shape, np.float32)
+        self._mean = np.zeros(deep, np.float32)
+        self._m2 = np.zeros(deep, np.float32)
+        self._largest = np.full(deep, NO_LARGEST)
+        self._second = np.full(deep, NO_LARGEST)
+        self._smallest = np.full(deep, NO_SMALLEST)
+        self._noise2 = np.zeros(channels)
+        tiles = -(-shape[0] // TILE_ROWS) * -(-shape[1] // TILE_COLUMNS)
+        self._sampled = np.full(tiles, -1, np.int64)
+        chosen = np.unique(np.linspace(0, tiles - 1, min(tiles, _SAMPLED_TILES)).astype(np.int64))
+        self._sampled[chosen] = np.arange(len(chosen))
+        self._samples = np.empty((len(chosen), channels, TILE_ROWS, TILE_COLUMNS), np.float32)
+
+    def add(self, light: Light) -> NDArray[np.float64]:
+        """Take in a frame, and return the noise of each channel at the stack's scale."""
+        pedestal, flat = pedestal_and_flat(light.masters)
+        weight = float(CLASS_WEIGHTS[light.number])
+        maps = tile_maps(light.warp, self.shape)
+        self._samples.fill(np.nan)
+        in_parallel(
+            stack_tiles,
+            len(maps),
+            light.raw,
+            pedestal,
+            flat,
+            light.patches.places,
+            light.patches.values,
+            colours(light.bayer_pattern),
+            maps,
+            turn_of(light.warp.matrix),
+            _SHARP if light.bayer_pattern is None else _SOFT,
+            light.scale,
+            light.levels,
+            np.float32(_UNDERSHOOT_SIGMA * light.noise_adu),
+            weight,
+            light.number,
+            self.coding.zero_adu,
+            self.coding.per_root_adu,
+            self._count,
+            self._weights,
+            self._mean,
+            self._m2,
+            self._largest,
+            self._second,
+            self._smallest,
+            self._sampled,
+            self._samples,
+        )
+        tall = self._samples.shape[0] * TILE_ROWS
+        noise = np.array(
+            [background_noise(self._samples[:, c].reshape(tall, TILE_COLUMNS)) for c in range(self.channels)]
+        )
+        self._noise2 += weight * np.nan_to_num(noise, nan=light.scale * light.noise_adu) ** 2
+        self.subs += 1
+        return noise
+
+    def picture(self) -> Integrated:
+        """Return the mean without the values that don't belong; the planes go on unchanged.
+
+        The second largest is tested first, against the rest without both, so that two hits cannot hide each
+        other; for that at least four values are needed, and three for the smallest. Of two values that
+        disagree the darker is believed.
+        """
+        sky, noise2 = self._sky()
+        deep = np.empty_like(self._mean)
+        bands = -(-self.shape[0] // BAND_ROWS)
+        gone = in_parallel(
+            judged_mean,
+            bands,
+            self._count,
+            self._weights,
+            self._mean,
+            self._m2,
+            self._largest,
+            self._second,
+            self._smallest,
+            CLASS_WEIGHTS,
+            self.coding.per_root_adu,
+            sky,
+            noise2,
+            self.coding.zero_adu,
+            deep,
+        )
+        values = float(self._count.sum(dtype=np.int64)) * self.channels
+        pixels = deep[0] if self.channels == 1 else np.ascontiguousarray(np.moveaxis(deep, 0, -1))
+        return Integrated(pixels, self._count.copy(), sum(gone) / max(values, 1.0))
+
+    def state(self) -> dict[str, Any]:
+        """All that a later :meth:`restore` needs, arrays by name; not copied."""
+        return {name: getattr(self, f"_{name}") for name in _STATE} | {"subs": self.subs}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what :meth:`state` told."""
+        for name in _STATE:
+            getattr(self, f"_{name}")[...] = state[name]
+        self.subs = int(state["subs"])
+
+    def _sky(self) -> tuple[Plane, Plane]:
+        """Level of the background relative to the coding's zero, and the variance of a value of weight one.
+
+        The variance is the larger of the mean of the subs' own and the typical one from sub to sub, which
+        also knows what a mosaic's interpolation does.
+        """
+        rows, columns = (slice(None, None, max(1, n // _SKY_SAMPLES)) for n in self.shape)
+        count = self._count[rows, columns]
+        most = int(count.max())
+        seen = count == most
+        sky = np.median(self._mean[:, rows, columns][:, seen], axis=1)
+        variance = self._noise2 / max(self.subs, 1)
+        if most > 1:
+            freedom = most - 1
+            typical = np.median(self._m2[:, rows, columns][:, seen], axis=1) / freedom
+            # The median of χ²/ν, by Wilson and Hilferty.
+            variance = np.maximum(variance, typical / (1 - 2 / (9 * freedom)) ** 3)
+        return sky.astype(np.float32), variance.astype(np.float32)
+
+
+_STATE = ("count", "weights", "mean", "m2", "largest", "second", "smallest", "noise2")

@@ -1,0 +1,141 @@
+"""A raw frame binned to a small one, and the pixels of it that have to be mended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from livestack.kernels.surveying import BAND_ROWS, PATCHES_PER_BAND, mend, survey
+from livestack.kernels.threads import in_parallel
+from livestack.masters import Masters
+from measure.noise import line_noise
+
+Raw = NDArray[np.uint16] | NDArray[np.float32]
+Plane = NDArray[np.float32]
+
+_ABSURD_ADU = 1e12
+_SMALL_PIXELS = 2_500_000
+_BINNINGS = (1, 2, 3, 4, 6, 8, 12, 16)
+_NOISE_SAMPLES = 300_000
+_CHANNELS = {"R": 0, "G": 1, "B": 2}
+_NONE = np.empty((0, 0), np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Patches:
+    """What replaces single pixels of a frame: their flat places (N), sorted, and values (N) in ADU."""
+
+    places: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    values: Plane = field(default_factory=lambda: np.empty(0, np.float32))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Survey:
+    """``small`` (channels, h, w): the calibrated and mended frame, ``binning`` times smaller, NaN for no
+    data.
+
+    ``noise_adu`` is that of the background in one full pixel.
+    """
+
+    small: Plane
+    binning: int
+    noise_adu: float
+    patches: Patches
+
+
+def counts(raw: NDArray[np.integer[Any] | np.floating[Any] | np.bool_]) -> Raw:
+    """A frame as the kernels take it: uint16 as it is, all else as float32, what cannot be true NaN."""
+    if raw.dtype == np.uint16:
+        return np.ascontiguousarray(raw)
+    pixels = np.array(raw, dtype=np.float32, order="C")
+    if raw.dtype.kind == "f":
+        pixels[~(np.abs(pixels) < _ABSURD_ADU)] = np.nan
+    return pixels
+
+
+def colours(bayer_pattern: str | None) -> NDArray[np.int64]:
+    """Channel of each pixel of a Bayer cell (2, 2); -1 for mono."""
+    if bayer_pattern is None:
+        return np.full((2, 2), -1, np.int64)
+    return np.array([_CHANNELS[letter] for letter in bayer_pattern], np.int64).reshape(2, 2)
+
+
+def pedestal_and_flat(masters: Masters) -> tuple[Plane, Plane]:
+    """The masters as the kernels take them: an empty plane for none."""
+    pedestal, flat = masters.pedestal_adu, masters.inverse_flat
+    return _NONE if pedestal is None else pedestal, _NONE if flat is None else flat
+
+
+def survey_frame(raw: Raw, masters: Masters, *, bayer_pattern: str | None, search: bool = True) -> Survey:
+    """Survey a raw frame (H, W); ``search`` for lone hot and dead pixels beside the mapped ones."""
+    pedestal, flat = pedestal_and_flat(masters)
+    noise = _noise(raw, masters)
+    mosaic = bayer_pattern is not None
+    binning = _binning(raw.shape, mosaic=mosaic)
+    height, width = raw.shape
+    bands = -(-height // BAND_ROWS)
+    small = np.empty((3 if mosaic else 1, height // binning, width // binning), np.float32)
+    room = max(int(PATCHES_PER_BAND * BAND_ROWS * width), 8)
+    places, values = np.empty((bands, room), np.int64), np.empty((bands, room), np.float32)
+    found = np.zeros(bands, np.int64)
+    mapped = _mapped(raw, masters)
+    in_parallel(
+        *(
+            survey,
+            bands,
+            raw,
+            pedestal,
+            flat,
+            np.float32(-1.0 if not search else noise if noise > 0 else 0.0),
+        ),
+        *(colours(bayer_pattern), binning, mapped.places, mapped.values, masters.defects is not None),
+        *(small, places, values, found),
+    )
+    lone = Patches(
+        np.concatenate([row[: max(n, 0)] for row, n in zip(places, found, strict=True)]),
+        np.concatenate([row[: max(n, 0)] for row, n in zip(values, found, strict=True)]),
+    )
+    return Survey(small, binning, noise, _merged(mapped, lone))
+
+
+def _mapped(raw: Raw, masters: Masters) -> Patches:
+    """What replaces the pixels that the defect map names."""
+    repairs = masters.defects
+    if repairs is None:
+        return Patches()
+    values = np.empty(len(repairs.places), np.float32)
+    in_parallel(mend, len(values), raw, *pedestal_and_flat(masters), repairs.sources, repairs.weights, values)
+    lost = Patches(repairs.lost.astype(np.int64), np.full(len(repairs.lost), np.nan, np.float32))
+    return _merged(Patches(repairs.places.astype(np.int64), values), lost)
+
+
+def _merged(one: Patches, other: Patches) -> Patches:
+    """Both; where they name one pixel, the second counts."""
+    if not len(other.places) or not len(one.places):
+        return one if len(one.places) else other
+    places, last = np.unique(np.concatenate((other.places, one.places)), return_index=True)
+    return Patches(places, np.concatenate((other.values, one.values))[last])
+
+
+def _binning(shape: tuple[int, ...], *, mosaic: bool) -> int:
+    fitting = [binning for binning in _BINNINGS if not (mosaic and binning % 2)]
+    small = (binning for binning in fitting if shape[0] * shape[1] <= _SMALL_PIXELS * binning**2)
+    return next(small, fitting[-1])
+
+
+def _noise(raw: Raw, masters: Masters) -> float:
+    """Background noise of a pixel, from lines calibrated for the purpose; good for mosaics, too."""
+
+    def line(which: tuple[slice, slice]) -> Plane:
+        pixels = raw[which].astype(np.float32)
+        if masters.pedestal_adu is not None:
+            pixels -= masters.pedestal_adu[which]
+        if masters.inverse_flat is not None:
+            pixels *= masters.inverse_flat[which]
+        return pixels
+
+    every, some = slice(None), slice(None, None, max(1, raw.size // _NOISE_SAMPLES))
+    return line_noise(line((some, every)), line((every, some)).T)

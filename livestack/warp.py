@@ -1,0 +1,56 @@
+"""Where a sub's pixels lie on the reference: a matrix, and what optics and sensor bend on top of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from livestack.geometry import Matrix, Points, apply
+
+_ROUNDS = 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bend:
+    """A smooth shift in pixels: polynomials of the third degree in places scaled to about ±1.
+
+    ``coefficients`` (10, 2) go with 1, x, y, x², xy, y², x³, x²y, xy², y³ of ``(place - centre) / reach_px``.
+    """
+
+    centre: Points
+    reach_px: float
+    coefficients: NDArray[np.float64]
+
+    def at(self, points: Points) -> Points:
+        """Shift (N, 2) at places (N, 2) of the reference."""
+        return terms((points - self.centre) / self.reach_px) @ self.coefficients
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Warp:
+    """Sub → reference: the matrix first, then the bend."""
+
+    matrix: Matrix
+    bend: Bend | None = None
+
+    def forwards(self, points: Points) -> Points:
+        """Places (N, 2) of the sub on the reference."""
+        moved = apply(self.matrix, points)
+        return moved if self.bend is None else moved + self.bend.at(moved)
+
+    def backwards(self, points: Points) -> Points:
+        """Places (N, 2) of the reference on the sub; a bend is undone step by step."""
+        straight: Points = points
+        if self.bend is not None:
+            for _ in range(_ROUNDS):
+                straight = np.asarray(points - self.bend.at(straight), np.float64)
+        return apply(np.asarray(np.linalg.inv(self.matrix), np.float64), straight)
+
+
+def terms(scaled: Points) -> NDArray[np.float64]:
+    """The ten terms (N, 10) of a polynomial of the third degree in two variables (N, 2)."""
+    x, y = scaled.T
+    one = np.ones_like(x)
+    return np.column_stack((one, x, y, x * x, x * y, y * y, x**3, x * x * y, x * y * y, y**3))
