@@ -57,6 +57,11 @@ class MasterChoice:
     path: str | None
     residual_noise_adu: float | None
     reasons: tuple[str, ...]
+    sha256s: tuple[str, ...] = ()
+    """Of the library's files behind it."""
+
+    scaled_above: str | None = None
+    """The bias within a dark that is scaled to each light; never subtracted by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +70,21 @@ class CalibrationChosen:
 
     filter: str | None
     choices: tuple[MasterChoice, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DarkScaled:
+    """By how much a sub's dark was multiplied above its bias, with the error (1 σ).
+
+    ``from_light`` says that the sub itself told it; else ``reason`` says why it did not.
+    """
+
+    frame_id: str
+    filter: str | None
+    factor: float
+    error: float
+    from_light: bool
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +138,7 @@ Event = (
     | Log
     | MasterBuilt
     | CalibrationChosen
+    | DarkScaled
     | StackQueue
     | Summary
 )

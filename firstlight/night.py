@@ -14,21 +14,17 @@ from acquire.clock import RealClock
 from acquire.devices import Observatory
 from acquire.plan import Plan
 from acquire.runner import Runner
-from firstlight.choices import Choices, choices_of, gist
+from firstlight.choices import gist, used
+from firstlight.choosing import choose
 from firstlight.events import CalibrationChosen, Log, MasterBuilt, MasterSummary, Summary
 from firstlight.stacker import Job
 from firstlight.stacker_link import Stacked, StackerLink
 from firstlight.stream import EventStream
-from library.coverage import Calibration
 from library.errors import LibraryError
-from library.frames import FrameKind, FrameMeta, FrameRecord, Stamp
+from library.frames import FrameKind, FrameRecord, Stamp
 from library.masters import build_masters
-from library.matching import match
 from library.store import Library
 from livestack.events import SubAccepted
-
-SYNTHETIC = "synthetic"
-"""Darks made of models lie here below the library's folder; they are not in its catalogue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +128,21 @@ class Night:
             return
         self._masters_stale = False
         refused: list[str] = []
-        build = partial(build_masters, self._library, plan_id=self._plan.plan_id, on_refused=refused.append)
+        left_out: list[str] = []
+        build = partial(
+            build_masters,
+            self._library,
+            plan_id=self._plan.plan_id,
+            on_refused=refused.append,
+            on_left_out=left_out.append,
+        )
         try:
             built = await asyncio.to_thread(build)
         except LibraryError as error:
             built = []
             refused.append(str(error))
+        for reason in left_out:
+            self._warn(reason)
         for reason in refused:
             self._warn(reason, level="error")
         for master in built:
@@ -160,7 +165,7 @@ class Night:
 
     async def _job(self, record: FrameRecord) -> Job:
         """Find the light's masters, and tell them when they are others than before."""
-        found, choices = await asyncio.to_thread(self._choose, record.meta)
+        found, choices = await asyncio.to_thread(choose, self._library, record.meta)
         for answer in (found.dark, found.bias, found.flat, found.defects):
             if answer.fitting is not None:
                 self._note(answer.fitting)
@@ -168,18 +173,13 @@ class Night:
             self._told[record.meta.filter] = gist(choices)
             self._stream.emit(CalibrationChosen(filter=record.meta.filter, choices=choices))
         assert record.meta.frame_id is not None
-        paths = {choice.kind: choice.path for choice in choices}
-        return Job(frame_id=record.meta.frame_id, path=str(record.path), choices=choices, **paths)
-
-    def _choose(self, light: FrameMeta) -> tuple[Calibration, Choices]:
-        found = match(self._library, light)
-        return found, choices_of(found, light, self._library.folder / SYNTHETIC)
+        return Job(frame_id=record.meta.frame_id, path=str(record.path), choices=choices)
 
     async def _restack_if_masters_changed(self) -> None:
         """Calibration frames shot after the lights give the whole stack its masters."""
         await self._build_masters()
         jobs = [await self._job(record) for record in await self._shot()]
-        if any(self._stacker.calibrated_as(job.frame_id) != job for job in jobs):
+        if any(self._stacker.calibrated_as(job.frame_id) != used(job.choices) for job in jobs):
             self._warn("there are better masters now: stacking again", level="info")
             await self._stacker.restack(jobs)
 

@@ -12,20 +12,26 @@ from numpy.typing import NDArray
 from develop.colour import compose
 from develop.png import write_png
 from develop.stretch import autostretch
+from firstlight.applying import scaling_cards
 from firstlight.choices import Choices, choice_cards
 from library.cards import Card
 from library.reading import Frame
+from livestack.dark_scaling import Scaling
 from livestack.stack import StackImage
 
 PREVIEW_MAX_SIDE_PX = 2000
 
 
 def stack_cards(
-    picture: StackImage, first: Frame, calibration: Sequence[tuple[Choices, int]] = ()
+    picture: StackImage,
+    first: Frame,
+    calibration: Sequence[tuple[Choices, int]] = (),
+    scalings: Sequence[Scaling] = (),
 ) -> Iterator[Card]:
     """Yield what the stack's header says; sky and time as the reference had them.
 
-    ``calibration`` tells the masters and how many subs were calibrated with them.
+    ``calibration`` tells the masters and how many subs were calibrated with them, ``scalings`` how much of
+    the dark each sub held.
     """
     meta = first.meta
     yield "IMAGETYP", "Light Frame", "stack of light frames"
@@ -65,6 +71,7 @@ def stack_cards(
     yield "BUNIT", "adu", "at the scale of the first sub"
     yield "CREATOR", "firstlight", ""
     yield from choice_cards(calibration)
+    yield from scaling_cards(scalings)
 
 
 def finite(value: float | None) -> float | None:

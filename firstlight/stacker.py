@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,16 +21,11 @@ from firstlight.stream import utc_now
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One light to be stacked, and the masters that fit it."""
+    """One light to be stacked, and the masters that were chosen for it, with the reasons."""
 
     frame_id: str
     path: str
-    dark: str | None = None
-    bias: str | None = None
-    flat: str | None = None
-    defects: str | None = None
-    choices: Choices = field(default=(), compare=False)
-    """Why these: for the stack's header."""
+    choices: Choices = ()
 
     def to_dict(self) -> dict[str, Any]:
         """As a JSON object."""
@@ -39,7 +34,10 @@ class Job:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Job:
         """Inverse of :meth:`to_dict`."""
-        choices = (MasterChoice(**{**each, "reasons": tuple(each["reasons"])}) for each in data["choices"])
+        tuples = ("reasons", "sha256s")
+        choices = (
+            MasterChoice(**{**each, **{k: tuple(each[k]) for k in tuples}}) for each in data["choices"]
+        )
         return cls(**{**data, "choices": tuple(choices)})
 
 
@@ -57,17 +55,18 @@ def serve(requests: IO[str], replies: IO[str], pictures: Path, target: str) -> N
     for line in requests:
         request = json.loads(line)
         if "add" in request:
-            _reply(replies, stacks.add(Job.from_dict(request["add"])))
+            for told in stacks.add(Job.from_dict(request["add"])):
+                _reply(replies, told)
         for event in stacks.refresh() if request.get("refresh") else ():
             _reply(replies, event)
         answer: dict[str, Any] = {"done": True}
         if request.get("finish"):
             summaries = []
-            for told in stacks.finish():
-                if isinstance(told, StackSummary):
-                    summaries.append(asdict(told))
+            for last in stacks.finish():
+                if isinstance(last, StackSummary):
+                    summaries.append(asdict(last))
                 else:
-                    _reply(replies, told)
+                    _reply(replies, last)
             answer |= {"stacks": summaries, "colour": None if stacks.colour is None else str(stacks.colour)}
         print(json.dumps(answer), file=replies, flush=True)
 

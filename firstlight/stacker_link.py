@@ -12,7 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Any
 
-from firstlight.events import Event, Log, StackQueue, StackSummary, decode
+from firstlight.choices import Used, used
+from firstlight.events import DarkScaled, Event, Log, StackQueue, StackSummary, decode
 from firstlight.paths import Root
 from firstlight.stacker import Job
 from livestack.events import SubAccepted, SubRejected
@@ -51,6 +52,7 @@ class StackerLink:
         self._process: asyncio.subprocess.Process | None = None
         self._replies: asyncio.StreamReader | None = None
         self._transport: asyncio.BaseTransport | None = None
+        self._scaled: dict[str, DarkScaled] = {}
         self.verdicts: dict[str, SubAccepted | SubRejected] = {}
 
     # -- the queue ---------------------------------------------------------------------------------------
@@ -62,9 +64,10 @@ class StackerLink:
         self._wake.set()
         self._emit(StackQueue(waiting=len(self._waiting)))
 
-    def calibrated_as(self, frame_id: str) -> Job | None:
-        """The job as it was given for a light, masters and all."""
-        return self._given.get(frame_id)
+    def calibrated_as(self, frame_id: str) -> tuple[Used, ...] | None:
+        """What a light was calibrated with; None for one that was never given."""
+        job = self._given.get(frame_id)
+        return None if job is None else used(job.choices)
 
     async def drained(self) -> None:
         """Return once every light in the queue has its verdict."""
@@ -190,7 +193,11 @@ class StackerLink:
         raise StackerDiedError
 
     def _say(self, event: Event) -> None:
-        """Pass an event on; a verdict that is known already is no news."""
+        """Pass an event on; a verdict or a factor that is known already is no news."""
+        if isinstance(event, DarkScaled):
+            if self._scaled.get(event.frame_id) == event:
+                return
+            self._scaled[event.frame_id] = event
         if isinstance(event, SubAccepted | SubRejected):
             known = self.verdicts.get(event.frame_id)
             self.verdicts[event.frame_id] = event

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from functools import lru_cache, partial
 from pathlib import Path
 
 import cv2
 
-from firstlight.choices import Choices, gist
-from firstlight.events import Event, Log, StackSummary
+from firstlight.applying import load, settle
+from firstlight.choices import Choices, gist, used
+from firstlight.events import DarkScaled, Event, Log, StackSummary
 from firstlight.stack_output import finite, stack_cards, write_colour_preview, write_preview
 from firstlight.stacker import Job
-from library.defects import read_defects, to_mend
 from library.errors import LibraryError
 from library.naming import safe_name
-from library.reading import Frame, Pixels, read_frame
+from library.reading import Frame, read_frame
 from library.writing import write_image
+from livestack.dark_scaling import Scaling
 from livestack.engine import LiveStack, Sub
 from livestack.events import PictureUpdated, StackUpdated, SubAccepted, SubRejected
-from livestack.masters import Masters, prepare
 from livestack.stack import StackImage
 
 COLOUR = "colour"
@@ -34,29 +35,41 @@ class Stacks:
         self._live = LiveStack()
         self._firsts: dict[str | None, Frame] = {}
         self._choices: dict[str | None, dict[object, tuple[Choices, int]]] = {}
+        self._scalings: dict[str | None, list[Scaling]] = {}
         self._changed: set[str | None] = set()
         self._images: dict[str | None, StackImage] = {}
-        self._masters = lru_cache(maxsize=8)(_masters)
+        self._load = lru_cache(maxsize=8)(load)
 
-    def add(self, job: Job) -> SubAccepted | SubRejected:
+    def add(self, job: Job) -> Iterator[SubAccepted | SubRejected | DarkScaled]:
         """Stack a light; whatever is wrong with its file or its masters' is a reason to reject it."""
         try:
             frame = read_frame(job.path)
-            masters = self._masters(job.dark, job.bias, job.flat, job.defects, frame.meta.bayer_pattern)
+            masters = self._load(used(job.choices), frame.meta.bayer_pattern)
         except LibraryError as error:
-            return SubRejected(
+            yield SubRejected(
                 frame_id=job.frame_id, filter=None, reason="unreadable", detail=str(error), seconds=0.0
             )
+            return
+        masters, scaling = settle(masters, frame.pixels)
+        if scaling is not None:
+            yield DarkScaled(frame_id=job.frame_id, filter=frame.meta.filter, **asdict(scaling))
         verdict = self._live.add(
             Sub(frame_id=job.frame_id, pixels=frame.pixels, meta=frame.meta, masters=masters)
         )
         if isinstance(verdict, SubAccepted):
-            self._firsts.setdefault(frame.meta.filter, frame)
-            self._changed.add(frame.meta.filter)
-            so = self._choices.setdefault(frame.meta.filter, {})
-            choices, n_subs = so.get(gist(job.choices), (job.choices, 0))
-            so[gist(job.choices)] = (choices, n_subs + 1)
-        return verdict
+            self._keep(frame, job.choices, scaling)
+        yield verdict
+
+    def _keep(self, frame: Frame, choices: Choices, scaling: Scaling | None) -> None:
+        """Remember what the stack's header will say of a sub that is in it."""
+        name = frame.meta.filter
+        self._firsts.setdefault(name, frame)
+        self._changed.add(name)
+        so = self._choices.setdefault(name, {})
+        first, n_subs = so.get(gist(choices), (choices, 0))
+        so[gist(choices)] = (first, n_subs + 1)
+        if scaling is not None:
+            self._scalings.setdefault(name, []).append(scaling)
 
     def refresh(self) -> Iterator[Event]:
         """Measure the stacks that have changed, and paint them."""
@@ -85,7 +98,8 @@ class Stacks:
             fits = self._file(label, "fits")
             try:
                 told = sorted(self._choices[name].values(), key=lambda each: -each[1])
-                write_image(fits, image.pixels, stack_cards(image, self._firsts[name], told))
+                cards = stack_cards(image, self._firsts[name], told, self._scalings.get(name, ()))
+                write_image(fits, image.pixels, cards)
             except LibraryError as error:
                 yield Log(level="error", message=str(error))
                 continue
@@ -120,21 +134,6 @@ class Stacks:
 
     def _file(self, label: str, suffix: str) -> Path:
         return self._pictures / f"{self._target}_{safe_name(label)}.{suffix}"
-
-
-def _masters(
-    dark: str | None, bias: str | None, flat: str | None, defects: str | None, bayer_pattern: str | None
-) -> Masters:
-    def pixels(path: str | None) -> Pixels | None:
-        return None if path is None else read_frame(path).pixels
-
-    return prepare(
-        dark=pixels(dark),
-        bias=pixels(bias),
-        flat=pixels(flat),
-        defects=None if defects is None else to_mend(read_defects(Path(defects)), dark=dark is not None),
-        bayer_pattern=bayer_pattern,
-    )
 
 
 def _label(image: StackImage) -> str:

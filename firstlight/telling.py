@@ -8,7 +8,7 @@ from pathlib import PurePath
 import acquire.events as acq
 import livestack.events as stk
 from firstlight.choices import UNFIT, in_a_line
-from firstlight.events import CalibrationChosen, Log, MasterBuilt, RunStarted, Stamped, Summary
+from firstlight.events import CalibrationChosen, DarkScaled, Log, MasterBuilt, RunStarted, Stamped, Summary
 
 
 def describe(stamped: Stamped) -> str | None:
@@ -172,6 +172,14 @@ def _(event: MasterBuilt) -> str:
 def _(event: CalibrationChosen) -> str:
     name = " ".join(filter(None, ("calibration", event.filter)))
     return f"{name}: {in_a_line(event.choices)}"
+
+
+@_tell.register
+def _(event: DarkScaled) -> str:
+    name = " ".join(filter(None, ("dark", event.filter)))
+    if not event.from_light:
+        return f"{name} applied ×{event.factor:.3f}, not scaled to the light: {event.reason}"
+    return f"{name} scaled ×{event.factor:.3f} ± {event.error:.3f}, {event.reason}"
 
 
 @_tell.register

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from firstlight.choices import choices_of, gist, in_a_line, model_temp_c
+from firstlight.choices import gist, in_a_line
+from firstlight.choosing import choose, model_temp_c
 from firstlight.errors import FirstlightError
 from firstlight.events import CalibrationChosen, Stamped
 from firstlight.stack_files import stack_files
@@ -21,7 +22,6 @@ from firstlight.state import NightState, reduce
 from firstlight.telling import describe, level
 from library.cards import Card
 from library.frames import FrameKind, FrameMeta
-from library.matching import match
 from library.reading import open_image, read_frame, read_meta
 from library.store import Library
 from library.writing import encode_image, write_image
@@ -77,7 +77,7 @@ def library(tmp_path: Path) -> Any:
 
 
 def chosen(library: Library, meta: FrameMeta) -> Any:
-    return choices_of(match(library, meta), meta, library.folder / "synthetic")
+    return choose(library, meta)[1]
 
 
 def test_the_live_stack_s_header_says_what_it_was_calibrated_with_and_why(
@@ -89,11 +89,10 @@ def test_the_live_stack_s_header_says_what_it_was_calibrated_with_and_why(
             tmp_path / f"l{number}.fits", number, ("CCD-TEMP", 0.0 if number == 3 else -10.0, "")
         )
         choices = chosen(library, read_meta(path))
-        paths = {choice.kind: choice.path for choice in choices}
-        job = Job(frame_id=str(number), path=str(path), choices=choices, **paths)
+        job = Job(frame_id=str(number), path=str(path), choices=choices)
         job = Job.from_dict(json.loads(json.dumps(job.to_dict())))
         assert job.choices == choices
-        assert isinstance(stacks.add(job), SubAccepted)
+        assert [type(told) for told in stacks.add(job)] == [SubAccepted]
     list(stacks.refresh())
     list(stacks.finish())
     stack = next(tmp_path.glob("M*.fits"))

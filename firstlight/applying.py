@@ -1,0 +1,69 @@
+"""From what was chosen to what is applied: masters read once for many lights, darks scaled to each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firstlight.choices import Used, history
+from library.cards import Card
+from library.defects import read_defects, to_mend
+from library.reading import Pixels, read_frame
+from livestack.calibrate import saturation_level_adu
+from livestack.dark_scaling import Scaling
+from livestack.masters import Masters, prepare
+
+
+def load(used: tuple[Used, ...], bayer_pattern: str | None) -> Masters:
+    """Read the masters. Raises :class:`LibraryError` for a file that cannot be read."""
+    paths = {each.kind: each.path for each in used}
+    scaled_above = next((each.scaled_above for each in used if each.kind == "dark"), None)
+    dark, flat = _plane(paths.get("dark")), _plane(paths.get("flat"))
+    defects = paths.get("defects")
+    return prepare(
+        dark=dark,
+        bias=_plane(scaled_above or paths.get("bias")),
+        flat=flat,
+        defects=None if defects is None else to_mend(read_defects(Path(defects)), dark=dark is not None),
+        bayer_pattern=bayer_pattern,
+        optimise_dark=scaled_above is not None,
+    )
+
+
+def _plane(path: str | None) -> NDArray[np.float32] | None:
+    return None if path is None else read_frame(path).pixels.astype(np.float32, copy=False)
+
+
+def settle(masters: Masters, light: Pixels) -> tuple[Masters, Scaling | None]:
+    """The masters for one light (H, W): what can be scaled of the dark is scaled to it, and by how much."""
+    dark = masters.scalable_dark
+    if dark is None or light.shape != dark.bias_adu.shape:
+        return masters, None
+    scaling = dark.scaling(light, saturation_adu=saturation_level_adu(light))
+    return replace(masters, pedestal_adu=dark.pedestal(scaling.factor), scalable_dark=None), scaling
+
+
+def scaling_cards(scalings: Sequence[Scaling]) -> Iterator[Card]:
+    """What a stack's header says of the factors of its subs' darks."""
+    if not scalings:
+        return
+    told = [each for each in scalings if each.from_light]
+    yield "DARKK", round(median(each.factor for each in scalings), 4), "median factor of the scaled dark"
+    if told:
+        yield "DARKKERR", round(median(each.error for each in told), 4), "its error in one sub, 1 sigma"
+        low, high = min(each.factor for each in told), max(each.factor for each in told)
+        yield from history(f"dark scaled to {len(told)} of {len(scalings)} subs: x{low:.3f} to x{high:.3f}")
+    for reason, number in _counted(each.reason for each in scalings if not each.from_light):
+        yield from history(f"dark not scaled to {number} of {len(scalings)} subs: {reason}")
+
+
+def _counted(reasons: Iterator[str]) -> list[tuple[str, int]]:
+    counts: dict[str, int] = {}
+    for reason in reasons:
+        counts[reason] = counts.get(reason, 0) + 1
+    return sorted(counts.items(), key=lambda each: -each[1])
