@@ -84,6 +84,10 @@ def open_image(path: Path) -> Iterator[tuple[BinaryIO, HeaderUnit]]:
             raw.seek(0)
             stream = cast("BinaryIO", gzip.GzipFile(fileobj=raw)) if packed else cast("BinaryIO", raw)
             yield stream, with_sidecar(path, find_image(stream))
+    except FileNotFoundError as error:
+        raise NotAFitsFileError(f"{path}: there is no such file") from error
+    except IsADirectoryError as error:
+        raise NotAFitsFileError(f"{path}: is a directory, not a FITS image") from error
     except (HeaderError, EOFError, zlib.error, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise NotAFitsFileError(f"{path}: cannot be read as a FITS image: {reason}; {_REMEDY}") from error

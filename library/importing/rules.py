@@ -129,7 +129,8 @@ def load_rules(file: Path) -> list[Rule]:
     try:
         tables = tomllib.loads(file.read_text("utf-8")).get("rule", [])
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise LibraryError(f"{file}: cannot be read as rules: {error}") from error
+        reason = (isinstance(error, OSError) and error.strerror) or error
+        raise LibraryError(f"{file}: cannot be read as rules: {reason}") from error
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise LibraryError(f"{file}: its rules are not [[rule]] tables")
     rules = []

@@ -100,7 +100,7 @@ def _table_only(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda path: None, "No such file"),
+        (lambda path: None, "no such file"),
         (lambda path: path.mkdir(), "directory"),
         (lambda path: path.write_bytes(b""), "does not begin"),
         (lambda path: path.write_bytes(b"JFIF" * 2000), "does not begin"),

@@ -65,7 +65,8 @@ def test_list_filters_and_aligns(root: Path, capsys: pytest.CaptureFixture[str])
     assert {line[at:].split("/")[0] for line in lines} == {"frames"}
     (line,) = said(capsys, root, "list", "--masters", "--json")
     assert json.loads(line)["n_combined"] == 2
-    assert said(capsys, root, "list", "--exposure", "77") == ["nothing"]
+    nothing = ["No frame is like this: `firstlight library status` shows what there is."]
+    assert said(capsys, root, "list", "--exposure", "77") == nothing
 
 
 def test_status_fits_eighty_columns_and_says_the_same_in_json(

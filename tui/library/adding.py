@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from library.importing.take import Imported
     from tui.library.parser import Add
 
+_KEEPS_ITS_HEADER = """\
+What is already here keeps its header. To have it otherwise, correct the library's files and run
+`firstlight library rebuild --trust-files`, or remove them, run that, and add the originals again."""
+
 
 def register(add: Add) -> None:
     """Add the commands to the parser."""
@@ -68,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     found = find_files(arguments.paths)
     counts: Counter[Outcome] = Counter()
     notes: defaultdict[str, list[str]] = defaultdict(list)
-    with opened(arguments) as library:
+    with opened(arguments, begins=True) as library:
         taking = take_in(library, found.files, how=How(arguments.how), rules=rules, dry_run=arguments.dry_run)
         for number, imported in enumerate(taking, start=1):
             counts[imported.outcome] += 1
@@ -88,6 +92,8 @@ def run(arguments: argparse.Namespace) -> int:
         if found.others:
             summary.append(f"{found.others} other files left alone")
         print(", ".join(summary))
+        if counts[Outcome.HERE] and (arguments.settings or arguments.rules or arguments.from_name):
+            print(_KEEPS_ITS_HEADER)
     return 1 if counts[Outcome.REFUSED] else 0
 
 
@@ -104,6 +110,8 @@ def run_export(arguments: argparse.Namespace) -> int:
         raise LibraryError(f"there is no kind {arguments.kind!r}; choose of {', '.join(sorted(kinds))}")
     with opened(arguments) as library:
         records = library.find(kind=arguments.kind and FrameKind(arguments.kind))
+        if not records and not arguments.json:
+            print("no frame to export")
         for done in export(library.folder.parent, records, arguments.folder, template or None):
             if arguments.json:
                 facts = {"source": str(done.record.path), "path": str(done.path), "is_new": done.is_new}
@@ -166,7 +174,8 @@ def _lines(imported: Imported) -> list[str]:
         meta.camera if meta else None,
     ]
     head = f"{imported.outcome:13} {imported.source}  {', '.join(part for part in known if part)}".rstrip()
-    details = [*imported.filled, *([imported.reason] if imported.reason else [])]
+    reason = imported.reason and imported.reason.removeprefix(f"{imported.source}: ")
+    details = [*imported.filled, *([reason] if reason else [])]
     return [head, *(f"{'':13} {detail}" for detail in details)]
 
 

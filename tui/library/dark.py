@@ -141,7 +141,8 @@ def _lines(model: DarkModel, dark: Synthetic, output: Path) -> list[str]:
     said = "mostly a prior: too few temperatures" if law.is_prior else "from the frames"
     return [
         f"{output}: {dark.exposure_s:g} s at {dark.temp_c:g} °C, {_settings(meta)}",
-        f"  from   {model.path} ({fitted})",
+        f"  from   {model.path}",
+        f"         fitted to {fitted}",
         *(f"  OUTSIDE of what was shot: {text}" for text in dark.outside),
         *(["  inside of what was shot"] if not dark.outside else []),
         f"  noise  {dark.noise_adu:.2f} ADU in a typical pixel; a sub's own is {own:.2f} ADU",

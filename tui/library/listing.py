@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tui.library.choosing import choosing_options, chosen
+from tui.library.choosing import choosing_options, chosen, is_anything_chosen
 from tui.library.options import json_option, opened, root_option
 
 if TYPE_CHECKING:
@@ -37,8 +37,16 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.json:
             for record in records:
                 print(json.dumps(facts(record)))
-        else:
+        elif records:
             print("\n".join(table(records, library.folder)))
+        elif arguments.retired:
+            print(
+                "No frame is retired." if not is_anything_chosen(arguments) else "No such frame is retired."
+            )
+        elif is_anything_chosen(arguments):
+            print("No frame is like this: `firstlight library status` shows what there is.")
+        else:
+            print("The library is empty: `firstlight library add` takes frames in.")
     return 0
 
 
@@ -68,9 +76,6 @@ def facts(record: FrameRecord) -> dict[str, Any]:
 def table(records: Sequence[FrameRecord], folder: Path) -> Iterator[str]:
     """Aligned columns, those left out that are empty throughout; paths are relative to the folder."""
     rows = [_cells(record, folder) for record in records]
-    if not rows:
-        yield "nothing"
-        return
     used = [at for at in range(len(_TITLES)) if any(row[at] for row in rows)]
     widths = {at: max(len(_TITLES[at]), *(len(row[at]) for row in rows)) for at in used}
     for row in (_TITLES, *rows):

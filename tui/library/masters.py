@@ -79,7 +79,8 @@ def run(arguments: argparse.Namespace) -> int:
             report.begin("dark models")
             for record in build_dark_models(library, on_refused=report.refused):
                 report.derived(record)
-    report.end()
+        is_empty = not library.find(master=False)
+    report.end(is_empty=is_empty)
     return 1 if report.refusals else 0
 
 
@@ -125,11 +126,12 @@ class _Report:
         self.refusals += 1
         self._tell("refused", reason)
 
-    def end(self) -> None:
+    def end(self, *, is_empty: bool) -> None:
         if self._live:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
         if not self._as_json and not self._built and not self.refusals:
-            print("nothing to build: every group of frames has its master")
+            why = "the library has no frames" if is_empty else "every group of frames has its master"
+            print(f"nothing to build: {why}")
 
     def _tell(self, event: str, reason: str) -> None:
         self._print(

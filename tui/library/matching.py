@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +55,9 @@ def run(arguments: argparse.Namespace) -> int:
             print(json.dumps({kind: _facts(answer) for kind, answer in answers.items()}))
             return 0
         print(f"{arguments.light}")
+        if all(answer.coverage == "not_needed" for answer in answers.values()):
+            print(f"\nnothing is needed: {found.dark.reasons[0]}")
+            return 0
         for kind, answer in answers.items():
             print("\n".join(_lines(kind, answer)))
         print(_rules(read_tolerances(library.folder.parent)))
@@ -80,13 +84,13 @@ def _lines(kind: str, answer: Match) -> list[str]:
     """One purpose: what is applied, how well it fits, field by field, and what else there is."""
     title = kind.replace("_", "-") if kind != "defects" else "defect map"
     if answer.coverage == "not_needed":
-        return ["", f"{title}: not needed, {answer.reasons[0]}"]
+        return ["", *_wrapped(f"{title}: not needed, {answer.reasons[0]}", "")]
     lines = ["", f"{title}: {answer.coverage.value.replace('_', ' ')}, {_MEANINGS[answer.coverage.value]}"]
     if answer.record is None:
         if not answer.near_misses:
-            lines.append(f"  {answer.reasons[0]}")
+            lines += _wrapped(answer.reasons[0])
     else:
-        lines += [f"  {reason}" for reason in answer.reasons]
+        lines += [line for reason in answer.reasons for line in _wrapped(reason)]
         if answer.residual_noise_adu is not None:
             would = "expected to leave" if answer.usable else "would leave"
             lines.append(f"  {would} {answer.residual_noise_adu:.2g} ADU of noise in each pixel")
@@ -95,7 +99,7 @@ def _lines(kind: str, answer: Match) -> list[str]:
     if answer.near_misses and answer.coverage != "exact":
         lines.append("  others, and what rules them out:")
         for miss in answer.near_misses:
-            lines.append(f"    {miss.record.path.name}: {'; '.join(miss.ruled_out_by)}")
+            lines += _wrapped(f"{miss.record.path.name}: {'; '.join(miss.ruled_out_by)}", "    ")
     return lines
 
 
@@ -104,8 +108,20 @@ def _same(fields: tuple[Field, ...]) -> list[str]:
     same = [each for each in fields if each.verdict == "same"]
     known = [f"{_name(each)} {_shown(each.wanted)}" for each in same if each.wanted is not None]
     unknown = [_name(each) for each in same if each.wanted is None and each.found is None]
-    lines = [f"  the same: {', '.join(known)}"]
-    return [*lines, f"  unknown on both sides: {', '.join(unknown)}"] if unknown else lines
+    lines = _wrapped(f"the same: {', '.join(known)}")
+    return lines + _wrapped(f"unknown on both sides: {', '.join(unknown)}") if unknown else lines
+
+
+def _wrapped(text: str, indent: str = "  ") -> list[str]:
+    """A sentence in lines of at most 80 columns, those after the first set in."""
+    return textwrap.wrap(
+        text,
+        width=80,
+        initial_indent=indent,
+        subsequent_indent=f"{indent}  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _name(each: Field) -> str:
@@ -126,14 +142,18 @@ def _rules(rules: Tolerances) -> str:
 
     flats = [key.label for key in SETTINGS if FrameKind.DARK not in key.kinds]
     every = [key.label for key in SETTINGS if FrameKind.DARK in key.kinds]
-    flat_days = rules.flat_days
     half = ", half a turn counts as none" if rules.rotator_half_turn else ""
     unknown = ", ".join(sorted(rules.unknown_fits)) or "none"
-    return f"""
-rules ([matching] in library.toml changes the numbers)
-  must be equal: {", ".join(every)}; of flats also {", ".join(flats)}
-  darks: temperature ± {rules.temp_c:g} °C, exposure ± {rules.exposure_s:g} s or {rules.exposure_fraction:.1%}
-  flats: focal length ± {rules.focal_length_fraction:.1%}, rotator ± {rules.rotator_deg:g}°{half}
-  at most {rules.dark_days:g} days from a dark, {rules.bias_days:g} from a bias, {flat_days:g} from a flat
-  dark models: up to {rules.model_temp_c:g} °C and {rules.model_exposure_fraction:.0%} of the exposure outside
-  may be {Verdict.UNKNOWN.value} on one side: {unknown}"""
+    exposure = f"{rules.exposure_s:g} s or {rules.exposure_fraction:.1%}"
+    outside = f"{rules.model_temp_c:g} °C and {rules.model_exposure_fraction:.0%} of the exposure"
+    said = (
+        f"must be equal: {', '.join(every)}; of flats also {', '.join(flats)}",
+        f"darks: temperature ± {rules.temp_c:g} °C, exposure ± {exposure}",
+        f"flats: focal length ± {rules.focal_length_fraction:.1%}, rotator ± {rules.rotator_deg:g}°{half}",
+        f"at most {rules.dark_days:g} days from a dark, {rules.bias_days:g} from a bias, "
+        f"{rules.flat_days:g} from a flat",
+        f"dark models: up to {outside} outside",
+        f"may be {Verdict.UNKNOWN.value} on one side: {unknown}",
+    )
+    lines = ["", "rules ([matching] in library.toml changes the numbers)"]
+    return "\n".join(lines + [line for each in said for line in _wrapped(each)])

@@ -24,11 +24,27 @@ def json_option(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="one JSON object a line")
 
 
-@contextmanager
-def opened(arguments: argparse.Namespace) -> Iterator[Library]:
-    """The library that ``--root`` names."""
+def root_of(arguments: argparse.Namespace, *, begins: bool = False) -> Path:
+    """The folder that ``--root`` names; it must exist unless the command ``begins`` a library.
+
+    So that a slip in its name is told, and makes no empty library. Raises :class:`LibraryError`.
+    """
     from firstlight.config import default_root
+    from library.errors import LibraryError
+
+    root: Path = (arguments.root or default_root()).resolve()
+    if not begins and not root.exists():
+        raise LibraryError(
+            f"{root}: there is no such folder; check --root, or begin a library there with "
+            "`firstlight library add`"
+        )
+    return root
+
+
+@contextmanager
+def opened(arguments: argparse.Namespace, *, begins: bool = False) -> Iterator[Library]:
+    """The library that ``--root`` names."""
     from library.store import Library
 
-    with Library.open((arguments.root or default_root()).resolve()) as library:
+    with Library.open(root_of(arguments, begins=begins)) as library:
         yield library

@@ -91,7 +91,7 @@ def _need_options(command: argparse.ArgumentParser) -> None:
 
 def run_plan(arguments: argparse.Namespace) -> int:
     """Print what is there, what is missing, how many and how long."""
-    with opened(arguments) as library:
+    with opened(arguments, begins=True) as library:
         report = _report(arguments, library.folder.parent)(library)
     if arguments.json:
         print(json.dumps(report.to_dict()))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tui.library.choosing import choosing_options, chosen, is_anything_chosen
-from tui.library.options import json_option, opened, root_option
+from tui.library.options import json_option, opened, root_of, root_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,13 +81,12 @@ def _verify(arguments: argparse.Namespace) -> int:
 def _rebuild(arguments: argparse.Namespace) -> int:
     from dataclasses import asdict
 
-    from firstlight.config import default_root
     from library.rebuilding import rebuild
     from library.store import library_folder
 
     meter = _Meter("read")
     started = time.monotonic()
-    folder = library_folder((arguments.root or default_root()).resolve())
+    folder = library_folder(root_of(arguments))
     done = rebuild(folder, trust_files=arguments.trust_files, on_progress=meter.tell)
     seconds = time.monotonic() - started
     meter.clear()
@@ -128,7 +127,14 @@ def _retire(arguments: argparse.Namespace) -> int:
 
 
 def _expire(arguments: argparse.Namespace) -> int:
-    before = datetime.now(UTC) - timedelta(days=arguments.older_than)
+    from library.errors import LibraryError
+
+    try:
+        before = datetime.now(UTC) - timedelta(days=arguments.older_than)
+    except (OverflowError, ValueError):  # beyond the calendar, or no number
+        before = None
+    if before is None or arguments.older_than < 0:
+        raise LibraryError(f"--older-than {arguments.older_than:g}: give a number of days")
     with opened(arguments) as library:
         records = [
             each for each in chosen(library, arguments) if each.meta.date_obs and each.meta.date_obs < before
