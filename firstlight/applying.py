@@ -1,9 +1,8 @@
-"""From what was chosen to what is applied: masters read once for many lights, darks scaled to each."""
+"""From what was chosen to what is applied: masters read once for many lights."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -13,8 +12,7 @@ from numpy.typing import NDArray
 from firstlight.choices import Used, history
 from library.cards import Card
 from library.defects import read_defects, to_mend
-from library.reading import Pixels, read_frame
-from livestack.calibrate import saturation_level_adu
+from library.reading import read_frame
 from livestack.dark_scaling import Scaling
 from livestack.masters import Masters, prepare
 
@@ -37,15 +35,6 @@ def load(used: tuple[Used, ...], bayer_pattern: str | None) -> Masters:
 
 def _plane(path: str | None) -> NDArray[np.float32] | None:
     return None if path is None else read_frame(path).pixels.astype(np.float32, copy=False)
-
-
-def settle(masters: Masters, light: Pixels) -> tuple[Masters, Scaling | None]:
-    """The masters for one light (H, W): what can be scaled of the dark is scaled to it, and by how much."""
-    dark = masters.scalable_dark
-    if dark is None or light.shape != dark.bias_adu.shape:
-        return masters, None
-    scaling = dark.scaling(light, saturation_adu=saturation_level_adu(light))
-    return replace(masters, pedestal_adu=dark.pedestal(scaling.factor), scalable_dark=None), scaling
 
 
 def scaling_cards(scalings: Sequence[Scaling]) -> Iterator[Card]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import cv2
 
-from firstlight.applying import load, settle
+from firstlight.applying import load
 from firstlight.choices import Choices, gist, used
 from firstlight.events import DarkScaled, Event, Log, StackSummary
 from firstlight.stack_output import finite, stack_cards, write_colour_preview, write_preview
@@ -50,15 +50,15 @@ class Stacks:
                 frame_id=job.frame_id, filter=None, reason="unreadable", detail=str(error), seconds=0.0
             )
             return
-        masters, scaling = settle(masters, frame.pixels)
-        if scaling is not None:
-            yield DarkScaled(frame_id=job.frame_id, filter=frame.meta.filter, **asdict(scaling))
-        verdict = self._live.add(
+        outcome = self._live.process(
             Sub(frame_id=job.frame_id, pixels=frame.pixels, meta=frame.meta, masters=masters)
         )
-        if isinstance(verdict, SubAccepted):
-            self._keep(frame, job.choices, scaling)
-        yield verdict
+        if outcome.dark_scaling is not None:
+            scaling = asdict(outcome.dark_scaling)
+            yield DarkScaled(frame_id=job.frame_id, filter=frame.meta.filter, **scaling)
+        if isinstance(outcome.event, SubAccepted):
+            self._keep(frame, job.choices, outcome.dark_scaling)
+        yield outcome.event
 
     def _keep(self, frame: Frame, choices: Choices, scaling: Scaling | None) -> None:
         """Remember what the stack's header will say of a sub that is in it."""
