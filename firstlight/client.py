@@ -6,22 +6,48 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from pathlib import Path
 
 from firstlight.errors import FirstlightError, NoSessionError
-from firstlight.events import Stamped, decode
+from firstlight.events import EPHEMERAL, Stamped, decode
+from firstlight.launch import Started
 from firstlight.paths import Root
 
 LONGEST_LINE = 1 << 20
 
 
-class SessionClient:
-    """Follows one session: its run so far, then live; sends it commands."""
+class FinishedSession:
+    """A session that ended before anybody could attach, as its journal tells it."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
+    def __init__(self, journal: Path) -> None:
+        self._journal = journal
+
+    async def events(self) -> AsyncIterator[Stamped]:
+        """Every event that was kept."""
+        for line in await asyncio.to_thread(_lines, self._journal):
+            with suppress(FirstlightError):  # the line on which a killed session ended
+                yield decode(line)
+
+    async def send(self, command: str) -> None:
+        """There is nobody to ask any more."""
+
+    async def close(self) -> None:
+        """There is nothing to let go of."""
+
+
+class SessionClient:
+    """Follows one session: its run so far, then live; sends it commands.
+
+    With its ``journal``, what its end kept it from sending is read there.
+    """
+
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, journal: Path | None = None
+    ) -> None:
+        self._reader, self._writer, self._journal = reader, writer, journal
 
     @classmethod
-    async def connect(cls, root: Root) -> SessionClient:
+    async def connect(cls, root: Root, journal: Path | None = None) -> SessionClient:
         """Attach to the session on this root.
 
         Raises
@@ -41,13 +67,20 @@ class SessionClient:
             ) from None
         except PermissionError:
             raise FirstlightError(f"the night on {root.path} belongs to another user") from None
-        return cls(reader, writer)
+        return cls(reader, writer, journal)
 
     async def events(self) -> AsyncIterator[Stamped]:
         """Every event of the run; ends when the session does, or is gone."""
+        kept = 0
         with suppress(ConnectionError):
             while (line := await self._reader.readline()).endswith(b"\n"):
                 with suppress(FirstlightError):  # a newer session's event that this version does not know
+                    stamped = decode(line)
+                    kept += not isinstance(stamped.event, EPHEMERAL)
+                    yield stamped
+        if self._journal is not None:
+            for line in (await asyncio.to_thread(_lines, self._journal))[kept:]:
+                with suppress(FirstlightError):
                     yield decode(line)
 
     async def send(self, command: str) -> None:
@@ -61,3 +94,18 @@ class SessionClient:
         self._writer.close()
         with suppress(ConnectionError):
             await self._writer.wait_closed()
+
+
+async def follow(root: Root, started: Started) -> SessionClient | FinishedSession:
+    """Attach to a session that was just started, or have what it did if it was faster than that."""
+    try:
+        return await SessionClient.connect(root, started.journal)
+    except NoSessionError:
+        return FinishedSession(started.journal)
+
+
+def _lines(journal: Path) -> list[bytes]:
+    try:
+        return journal.read_bytes().splitlines()
+    except OSError:  # it could not be written either: the disk is full or gone
+        return []

@@ -45,8 +45,16 @@ class SessionSpec:
         return cls(**data, simulated=None if simulated is None else Simulated(**simulated))
 
 
-def start_session(spec: SessionSpec) -> int:
-    """Start the session and return its process id once it has its devices and serves its socket.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """A session that had its devices and served its socket; it may have ended since."""
+
+    pid: int
+    journal: Path
+
+
+def start_session(spec: SessionSpec) -> Started:
+    """Start the session, and return once it has its devices and serves its socket.
 
     Raises
     ------
@@ -76,4 +84,4 @@ def start_session(spec: SessionSpec) -> int:
     reply: dict[str, Any] = json.loads(answer)
     if "error" in reply:
         raise FirstlightError(reply["error"])
-    return int(reply["pid"])
+    return Started(pid=int(reply["pid"]), journal=Path(reply["journal"]))

@@ -37,8 +37,8 @@ USER_ERRORS = (FirstlightError, AcquireError, LibraryError)
 """What a user can act on: shown as it is, without a traceback."""
 
 
-async def session(spec: SessionSpec, ready: Callable[[], None]) -> None:
-    """Run one night; ``ready`` is called when its devices are there and its socket is served.
+async def session(spec: SessionSpec, ready: Callable[[Path], None]) -> None:
+    """Run one night; ``ready`` gets its journal when its devices are there and its socket is served.
 
     Raises one of :data:`USER_ERRORS` for what a user can put right.
     """
@@ -76,7 +76,7 @@ async def session(spec: SessionSpec, ready: Callable[[], None]) -> None:
             night = Night(plan=plan, library=library, stream=stream, stacker=stacker)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, command, "stop")
-        ready()
+        ready(stream.path)
         try:
             await night.run(observatory)
         except USER_ERRORS as error:
@@ -102,7 +102,7 @@ def main() -> None:
                 os.close(fd)  # after an error it closes with the process, and so says when it is gone
 
     try:
-        asyncio.run(session(spec, lambda: tell({"pid": os.getpid()})))
+        asyncio.run(session(spec, lambda journal: tell({"pid": os.getpid(), "journal": str(journal)})))
     except USER_ERRORS as error:
         tell({"error": str(error)})
         sys.exit(1)

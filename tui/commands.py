@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from firstlight.launch import SessionSpec
+    from firstlight.launch import SessionSpec, Started
     from firstlight.paths import Root
 
 EXIT_FAILED, EXIT_USAGE = 1, 2
@@ -67,22 +67,25 @@ def follow_session(spec: SessionSpec, arguments: argparse.Namespace) -> int:
     where = f"the INDI server at {spec.indi}" if spec.indi else "the simulated observatory"
     if sys.stderr.isatty():
         print(f"Connecting to {where} …", file=sys.stderr)
-    start_session(spec)
+    started = start_session(spec)
     root = Root(Path(spec.root))
     remember_root(root.path)
-    return _follow(root, arguments)
+    return _follow(root, arguments, started)
 
 
-def _follow(root: Root, arguments: argparse.Namespace) -> int:
+def _follow(root: Root, arguments: argparse.Namespace, started: Started | None = None) -> int:
     """Show a session on the face that was asked for, or that fits: no terminal, no screen."""
     import asyncio
 
-    from firstlight.client import SessionClient
+    from firstlight.client import FinishedSession, SessionClient, follow
+
+    async def attached() -> SessionClient | FinishedSession:
+        return await (SessionClient.connect(root) if started is None else follow(root, started))
 
     async def lines() -> int:
         from tui.headless import print_json, print_lines
 
-        client = await SessionClient.connect(root)
+        client = await attached()
         try:
             return await (print_json(client) if arguments.json else print_lines(client))
         finally:
@@ -91,7 +94,7 @@ def _follow(root: Root, arguments: argparse.Namespace) -> int:
     async def screen() -> int:
         from tui.app import NightApp
 
-        client = await SessionClient.connect(root)
+        client = await attached()
         try:
             app = NightApp(client, linger_s=DEMO_LINGER_S if arguments.command == "demo" else None)
             await app.run_async()
