@@ -81,6 +81,25 @@ def test_a_mistake_is_one_sentence(
     assert said in line
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("masters", "build", "--min-frames", "0"), "'0' is not a whole number from 1 up"),
+        (("masters", "build", "--memory", "-3"), "'-3' is not a whole number from 1 up"),
+        (("shoot", "--exposures", "0,60"), "'0,60' is not seconds, more than 0 each"),
+        (("shoot", "--exposures", "1m"), "'1m' is not numbers with commas between"),
+        (("add",), "required: PATH"),
+        (("frobnicate",), "invalid choice: 'frobnicate'"),
+    ],
+)
+def test_a_call_that_cannot_be_meant_is_refused(
+    command: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["library", *command])
+    assert said in capsys.readouterr().err
+
+
 def test_values_for_what_is_already_here_are_not_ignored_in_silence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

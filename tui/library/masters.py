@@ -7,7 +7,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from tui.library.options import json_option, opened, root_option
+from tui.library.options import at_least_one, json_option, opened, root_option
 
 if TYPE_CHECKING:
     from library.frames import FrameRecord
@@ -31,7 +31,11 @@ def register(add: Add) -> None:
         "another way",
     )
     command.add_argument(
-        "--min-frames", type=int, default=1, metavar="N", help="no master of fewer frames (default: 1)"
+        "--min-frames",
+        type=at_least_one,
+        default=1,
+        metavar="N",
+        help="no master of fewer frames (default: 1)",
     )
     command.add_argument(
         "--uncalibrated-flats",
@@ -39,7 +43,11 @@ def register(add: Add) -> None:
         help="build flats that have neither flat-darks nor biases (they correct vignetting wrongly)",
     )
     command.add_argument(
-        "--memory", type=int, default=512, metavar="MB", help="what combining may take (default: 512)"
+        "--memory",
+        type=at_least_one,
+        default=512,
+        metavar="MB",
+        help="what combining may take (default: 512)",
     )
     root_option(command)
     json_option(command)

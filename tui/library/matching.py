@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,14 +115,15 @@ def _same(fields: tuple[Field, ...]) -> list[str]:
 
 def _wrapped(text: str, indent: str = "  ") -> list[str]:
     """A sentence in lines of at most 80 columns, those after the first set in."""
-    return textwrap.wrap(
-        text,
+    lines = textwrap.wrap(
+        re.sub(r" (°C|s\b|±)", "\N{NO-BREAK SPACE}\\1", text),
         width=80,
         initial_indent=indent,
         subsequent_indent=f"{indent}  ",
         break_long_words=False,
         break_on_hyphens=False,
     )
+    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
 
 
 def _name(each: Field) -> str:

@@ -24,6 +24,13 @@ def json_option(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="one JSON object a line")
 
 
+def at_least_one(text: str) -> int:
+    """A number of something, for argparse."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up")
+    return int(text)
+
+
 def root_of(arguments: argparse.Namespace, *, begins: bool = False) -> Path:
     """The folder that ``--root`` names; it must exist unless the command ``begins`` a library.
 

@@ -41,7 +41,7 @@ def register(add: Add) -> None:
     shoot.add_argument(
         "--temps", type=_numbers, metavar="C,C,…", help="sensor temperatures, such as -10,-5,0"
     )
-    shoot.add_argument("--exposures", type=_numbers, default=(), metavar="S,S,…", help="darks' exposures")
+    shoot.add_argument("--exposures", type=_exposures, default=(), metavar="S,S,…", help="darks' exposures")
     shoot.add_argument("--count", type=_count, default=20, metavar="N", help="darks of each (default 20)")
     shoot.add_argument("--bias", type=_count, default=0, metavar="N", help="biases at each temperature")
     shoot.add_argument("--camera", metavar="NAME", help="the camera's name on the server")
@@ -245,6 +245,13 @@ def _numbers(text: str) -> tuple[float, ...]:
         raise argparse.ArgumentTypeError(
             f"{text!r} is not numbers with commas between, such as 60,120,300"
         ) from None
+
+
+def _exposures(text: str) -> tuple[float, ...]:
+    values = _numbers(text)
+    if not all(0 < value <= 86_400 for value in values):
+        raise argparse.ArgumentTypeError(f"{text!r} is not seconds, more than 0 each (--bias shoots biases)")
+    return values
 
 
 def _count(text: str) -> int:
