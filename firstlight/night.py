@@ -178,7 +178,11 @@ class Night:
     async def _restack_if_masters_changed(self) -> None:
         """Calibration frames shot after the lights give the whole stack its masters."""
         await self._build_masters()
-        jobs = [await self._job(record) for record in await self._shot()]
+        try:
+            jobs = [await self._job(record) for record in await self._shot()]
+        except LibraryError as error:
+            self._warn(f"the stack keeps the masters it has: {error}", level="error")
+            return
         if any(self._stacker.calibrated_as(job.frame_id) != used(job.choices) for job in jobs):
             self._warn("there are better masters now: stacking again", level="info")
             await self._stacker.restack(jobs)

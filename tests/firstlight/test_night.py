@@ -1,0 +1,158 @@
+"""A night from its library to its stack: what it is calibrated with, what is told, what restacks it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from acquire.devices import Observatory
+from acquire.plan import CameraSettings, Lights, Plan
+from firstlight.events import CalibrationChosen, DarkScaled, Event, Log, Summary
+from firstlight.night import Night
+from firstlight.paths import Root
+from firstlight.stacker_link import StackerLink
+from firstlight.stream import EventStream
+from library.dark_model import build_dark_models
+from library.frames import FrameKind
+from library.masters import build_masters
+from library.reading import read_frame
+from library.store import Library
+from livestack.events import SubAccepted
+from tests.acquire.clocks import FakeClock
+from tests.acquire.fakes import FakeCamera
+from tests.library.dark_camera import DarkCamera
+from tests.library.frames import fits_bytes, stamp
+from tests.livestack.sky import Sky, motion
+
+SKY = Sky(shape=(256, 320))
+TRUE_K = 1.2
+PLAN = Plan(name="M 27", lights=(Lights(filter=None, exposure_s=30.0, count=3),), camera=CameraSettings())
+SETTINGS: dict[str, Any] = {"gain": None, "offset": None, "read_mode": None, "filter": None}
+
+
+@dataclass
+class Dome:
+    """A library whose plan is shot already, and nights on it."""
+
+    root: Root
+    library: Library
+    camera: DarkCamera = field(default_factory=lambda: DarkCamera(shape=SKY.shape))
+
+    def shoot_lights(self) -> None:
+        own = np.random.default_rng(5)
+        self.camera.hot_places = own.choice(self.camera.rate.size, 600, replace=False)
+        for number, step in enumerate(PLAN.steps()):
+            rng = np.random.default_rng(number)
+            dark = rng.poisson(TRUE_K * (self.camera.truth(30.0, -10.0) - self.camera.bias))
+            seen = SKY.expose(motion(1.5 * number, 0.7), rng, sky_adu=100.0, noise_adu=5.0)
+            pixels = np.clip(np.rint(seen + self.camera.bias + dark), 0, 65535).astype(np.uint16)
+            name = stamp(
+                f"light{number}",
+                plan_id=PLAN.plan_id,
+                step_id=step.step_id,
+                camera="Cam",
+                sensor_temp_c=-10.0,
+                **SETTINGS,
+            )
+            cards = (*self.camera.cards, ("DATE-OBS", f"2026-03-01T22:0{number}:00", ""))
+            self.library.add(fits_bytes(pixels, cards), name)
+
+    def night(self, meanwhile: Callable[[Event], None] = lambda _event: None) -> list[Event]:
+        """What a night says; ``meanwhile`` is called at each event."""
+        said: list[Event] = []
+
+        async def run() -> None:
+            stream = EventStream(self.root.journals)
+            emit = stream.emit
+
+            def hear(event: Event) -> None:
+                said.append(event)
+                emit(event)
+                meanwhile(event)
+
+            stream.emit = hear  # type: ignore[method-assign]  # to hear it as it is said
+            with self.root.log.open("ab") as log:
+                link = StackerLink(self.root, "M 27", stream.emit, log)
+                try:
+                    night = Night(plan=PLAN, library=self.library, stream=stream, stacker=link)
+                    await night.run(Observatory(camera=FakeCamera(FakeClock())))
+                finally:
+                    await link.close()
+                    stream.close()
+
+        asyncio.run(run())
+        return said
+
+
+@pytest.fixture
+def dome(tmp_path: Path) -> Iterator[Dome]:
+    root = Root(tmp_path / "root")
+    root.create()
+    with Library.open(root.path) as library:
+        found = Dome(root, library)
+        found.shoot_lights()
+        yield found
+
+
+def test_a_night_without_a_fitting_dark_is_calibrated_with_the_model_s(dome: Dome) -> None:
+    dome.camera.fill(dome.library, (-15.0, -5.0, 5.0), (0.0, 20.0, 60.0), n=4)
+    build_masters(dome.library)
+    build_dark_models(dome.library)
+    said = dome.night()
+    summary = said[-1]
+    assert isinstance(summary, Summary)
+    assert (summary.subs_accepted, len(summary.stacks)) == (3, 1)
+    assert "dark_model" in {master.kind for master in summary.masters}
+    chosen = [event for event in said if isinstance(event, CalibrationChosen)]
+    assert [each.coverage for each in chosen[0].choices if each.kind == "dark"] == ["modelled"]
+    scaled = [event for event in said if isinstance(event, DarkScaled)]
+    assert len(scaled) == 3, "each light once"
+    assert all(each.factor == pytest.approx(TRUE_K, abs=0.05) for each in scaled)
+    header = read_frame(summary.stacks[0].fits).header
+    assert header["DARKCOV"] == "modelled"
+    assert header["DARKK"] == pytest.approx(TRUE_K, abs=0.05)
+    assert [event.message for event in said if isinstance(event, Log)] == []
+
+
+def test_a_master_rebuilt_in_place_has_the_night_stacked_again(dome: Dome) -> None:
+    """Three darks, and a fourth when the last light is in: the master keeps its name."""
+    dome.camera.fill(dome.library, (-10.0,), (0.0, 30.0), n=3, plan_id=PLAN.plan_id)
+    build_masters(dome.library, plan_id=PLAN.plan_id)
+    before = dome.library.find(kind=FrameKind.DARK, master=True)
+    stacked = 0
+
+    def one_more(event: Event) -> None:
+        nonlocal stacked
+        stacked += isinstance(event, SubAccepted)
+        if isinstance(event, SubAccepted) and stacked == 3:
+            dome.camera.shoot(dome.library, 30.0, -10.0, "one-more", plan_id=PLAN.plan_id)
+            build_masters(dome.library, plan_id=PLAN.plan_id)
+
+    said = dome.night(one_more)
+    after = dome.library.find(kind=FrameKind.DARK, master=True)
+    assert [record.path for record in after] == [record.path for record in before]
+    assert [record.meta.n_combined for record in after] == [4]
+    assert "there are better masters now: stacking again" in [
+        event.message for event in said if isinstance(event, Log)
+    ]
+    told = [event.choices[0].reasons[0] for event in said if isinstance(event, CalibrationChosen)]
+    assert [reason.split(": ")[1].split(",")[0] for reason in told] == ["3 frames", "4 frames"]
+    summary = said[-1]
+    assert isinstance(summary, Summary)
+    assert summary.stacks[0].subs == 3
+
+
+def test_a_frame_that_a_master_leaves_out_is_a_warning_and_no_error(dome: Dome) -> None:
+    dome.camera.fill(dome.library, (-10.0,), (0.0, 30.0), n=4, plan_id=PLAN.plan_id)
+    lit = dome.camera.frame(30.0, -10.0) + np.uint16(3000)
+    dome.camera.shoot(dome.library, 30.0, -10.0, "lit", lit, plan_id=PLAN.plan_id)
+    said = dome.night()
+    logs = [(event.level, event.message) for event in said if isinstance(event, Log)]
+    assert [level for level, message in logs if "was left out" in message] == ["warning"]
+    assert "error" not in {level for level, _ in logs}
