@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,8 @@ from firstlight.events import Log, MasterBuilt, MasterSummary, Summary
 from firstlight.leaks import LeakWatch, Setup, shape_of
 from firstlight.shooting_plan import steps_done
 from firstlight.stream import EventStream
+from library.dark_model import build_dark_models
+from library.defects import build_defect_maps
 from library.errors import LibraryError
 from library.fitness import temperature_c
 from library.frames import FrameKind, FrameRecord, Stamp
@@ -192,17 +193,30 @@ class Shooting:
     # -- the end ---------------------------------------------------------------------------------------
 
     async def _build_masters(self) -> None:
-        refused: list[str] = []
-        build: Callable[[], list[FrameRecord]] = partial(
-            build_masters, self._library, plan_id=self._plan.plan_id, on_refused=refused.append
-        )
+        """Masters of this plan's frames, and of the whole library's what is derived from many of them."""
+        told: list[tuple[str, str]] = []
+
+        def tell(level: str) -> Callable[[str], None]:
+            return lambda reason: told.append((reason, level))
+
+        def build() -> list[FrameRecord]:
+            masters = build_masters(
+                self._library,
+                plan_id=self._plan.plan_id,
+                on_refused=tell("error"),
+                on_left_out=tell("warning"),
+            )
+            maps = build_defect_maps(self._library, on_refused=tell("info"))
+            return [*masters, *maps, *build_dark_models(self._library, on_refused=tell("info"))]
+
+        self._say("building masters, defect maps and dark models")
         try:
             built = await asyncio.to_thread(build)
         except LibraryError as error:
             built = []
-            refused.append(str(error))
-        for reason in refused:
-            self._say(reason, "error")
+            told.append((str(error), "error"))
+        for reason, level in told:
+            self._say(reason, level)
         for master in built:
             meta = master.meta
             self._masters.append(

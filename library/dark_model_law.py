@@ -32,6 +32,7 @@ _STEP = 0.3
 """Priors (1 σ) of s per °C and of δ, in units of the read noise."""
 
 _EXPONENT_ERROR = 0.5
+_GLOW_EXPONENTS = (0.3, 2.5)
 _GLOW_SIGMA = 8.0
 _STEPS_FOR_GLOW = 4
 _LEAST_APART = 2e-3
@@ -200,7 +201,7 @@ class _Fit:
 
     def cost(self, x: Floats, *, tempered: bool = True) -> float:
         """χ² of the contrasts, of the common level, and of the priors."""
-        if len(x) > 2 and not 0.3 <= 1 + _EXPONENT_ERROR * x[2] <= 2.5:
+        if len(x) > 2 and not _GLOW_EXPONENTS[0] <= 1 + _EXPONENT_ERROR * x[2] <= _GLOW_EXPONENTS[1]:
             return np.inf
         temper = self.temper if tempered else 1.0
         return self._contrast_cost(x) / temper + self._common(x)[1] + float(x @ x)
@@ -316,6 +317,9 @@ class _Fit:
         n = len(x)
         hessian = np.empty((n, n))
         unit = np.eye(n) * step
+        if n > 2:  # where the exponent ends up at one of its limits, there is no χ² beyond
+            low, high = ((limit - 1) / _EXPONENT_ERROR for limit in _GLOW_EXPONENTS)
+            x = np.array([x[0], x[1], np.clip(x[2], low + 3 * step, high - 3 * step)])
         for i in range(n):
             for j in range(i, n):
                 corners = [

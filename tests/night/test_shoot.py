@@ -90,8 +90,10 @@ def test_a_library_is_shot_resumed_after_kill_9_and_made_into_masters(
     assert temps[0] == 9.0, "from the warm side"
     with Library.open(root) as library:
         masters = library.find(master=True, kind=FrameKind.DARK)
+        maps, models = (library.find(kind=kind) for kind in (FrameKind.DEFECTS, FrameKind.DARK_MODEL))
     assert len(masters) == 4
     assert {master.meta.n_combined for master in masters} == {3}
+    assert [len(derived) for derived in (maps, models)] == [2, 1], "a map for each temperature, one model"
 
 
 def test_a_leak_costs_the_frame_and_not_the_day(tmp_path: Path, root: Path) -> None:
