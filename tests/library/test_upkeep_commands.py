@@ -110,6 +110,7 @@ def test_retire_and_expire_choose_say_and_can_be_undone(
     assert said(capsys, root, "retire", "d0", "masters/cam/DARK.fits", "--because", "leak")[-1].startswith(
         "2 "
     )
+    assert not any("stays in use" in line for line in said(capsys, root, "retire", "d2", "--dry-run"))
     told = said(capsys, root, "list", "--retired")
     assert sum("(retired: leak)" in line for line in told) == 2
     assert said(capsys, root, "retire", "--undo", "--masters")[0] == "masters/cam/DARK.fits"
@@ -119,3 +120,17 @@ def test_retire_and_expire_choose_say_and_can_be_undone(
     assert said(capsys, root, "expire", "--older-than", "0", "--kind", "dark", "--subs")[-1].startswith("8 ")
     assert len(said(capsys, root, "list", "--kind", "dark")) == 2
     assert said(capsys, root, "retire", "--undo", "--kind", "dark")[-1].startswith("9 live again")
+
+
+def test_a_master_whose_frames_are_all_retired_is_named(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The root's master is of 20 s, as is d1."""
+    for options in (["--dry-run"], []):
+        lines = said(capsys, root, "retire", "d1", *options)
+        assert lines[1:3] == [
+            "DARK.fits was made of such frames alone and stays in use; retire it too:",
+            "  firstlight library retire masters/cam/DARK.fits",
+        ]
+        assert lines[3].startswith("1 ")
+    assert len(said(capsys, root, "retire", "masters/cam/DARK.fits")) == 2

@@ -172,7 +172,30 @@ def _tell(library: Library, records: Sequence[FrameRecord], arguments: argparse.
         return
     for path in paths:
         print(path)
+    if done == "retired":
+        for master in _made_of_these_alone(library, records):
+            print(f"{master.path.name} was made of such frames alone and stays in use; retire it too:")
+            print(f"  firstlight library retire {master.path.relative_to(library.folder).as_posix()}")
     print(f"{len(paths)} {'would be ' * arguments.dry_run}{done}; no file is deleted")
+
+
+def _made_of_these_alone(library: Library, retired: Sequence[FrameRecord]) -> list[FrameRecord]:
+    """Live masters none of whose frames is left when these are gone."""
+    from library.master_groups import groups_of
+    from library.master_header import IMAGE_TYPES
+
+    gone = {record.id for record in retired}
+    found = []
+    for kind in sorted({record.meta.kind for record in retired} & set(IMAGE_TYPES)):
+        masters = [each for each in library.find(kind=kind, master=True) if each.id not in gone]
+        live = [each for each in library.find(kind=kind, master=False) if each.id not in gone]
+        theirs = [each for each in retired if each.meta.kind is kind]
+        made = {each.id for each in masters}
+        for group in groups_of([*masters, *live, *theirs]):
+            others = {record.id for record in group.records} - made
+            if others and others <= gone:
+                found += [record for record in group.records if record.id in made]
+    return found
 
 
 class _Meter:
