@@ -396,6 +396,11 @@ def shift_px(one: Any, two: Any) -> tuple[float, float]:
 
 
 def test_mount_slips(bench: Bench, wire: Wire) -> None:
+    # All of a cold sensor: the shift is told by hundreds of stars and by no hot pixel.
+    wire.new("Number", CAMERA, "CCD_FRAME", X=0, Y=0, WIDTH=1536, HEIGHT=1024)
+    wire.state(CAMERA, "CCD_FRAME", "Ok")
+    wire.new("Number", CAMERA, "CCD_TEMPERATURE", CCD_TEMPERATURE_VALUE=-10)
+    wire.state(CAMERA, "CCD_TEMPERATURE", "Ok")
     slew(wire, RA=20.0, DEC=40.0)
     bench.arm(wire, "mount_slips", dec_arcsec=60.0, ra_arcsec=80.0)
     before, header = image(only_blob(shoot(wire, 30.0, "LIGHT")))
