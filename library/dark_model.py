@@ -39,7 +39,7 @@ from library.writing import Buffer, encode_image, write_durably
 if TYPE_CHECKING:
     from library.store import Library
 
-RECIPE = "bias + rate(T) t, 1"
+RECIPE = "bias + rate(T) t, 2"
 """What is done to the frames; a model made another way is built anew."""
 
 

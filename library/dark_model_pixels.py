@@ -179,6 +179,12 @@ def _fit(  # noqa: PLR0912, PLR0915, PLR0917 - one compiled loop
                     off = (y[f] - bias - rate * grown) ** 2 * weight[f]
                     chi2 += off
                     used += 1
+                    # by how much leaving it out would lower chi2: a long dark pulls the line to itself
+                    lever = weight[f] * (vb + 2 * cbr * grown + vr * grown * grown)
+                    if own:
+                        slant = rate * grown * away[f]
+                        lever += weight[f] * slant * (vs * slant + 2 * (cbs + crs * grown))
+                    off /= max(1.0 - lever, 0.05)
                     if off > worst:
                         worst, where = off, f
                 if turn == 2 and rate > 0:

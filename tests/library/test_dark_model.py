@@ -167,6 +167,20 @@ def test_a_particle_in_one_dark_is_not_modelled(tmp_path: Path) -> None:
     assert abs(off[40:44, 50:54].mean()) < 6.0
 
 
+def test_a_particle_in_the_only_long_dark_is_not_modelled(tmp_path: Path) -> None:
+    """It pulls the line to itself: the other darks have to say that it is the one that is off."""
+    camera = DarkCamera()
+    with Library.open(tmp_path) as library:
+        camera.fill(library, (-10.0,), (0.0,), n=5)
+        camera.fill(library, (-10.0,), (10.0, 20.0, 30.0, 60.0, 150.0), n=1)
+        struck = camera.frame(300.0, -10.0)
+        struck[40:44, 50:54] += 700
+        camera.shoot(library, 300.0, -10.0, "struck", pixels=struck)
+        (record,) = build_dark_models(library)
+    off = synthesise(read_model(record.path), 60.0, -10.0).pixels - camera.truth(60.0, -10.0)
+    assert abs(off[40:44, 50:54].mean()) < 6.0
+
+
 @settings(max_examples=4, deadline=None)
 @given(
     doubling_c=st.floats(5.0, 7.5),
