@@ -20,8 +20,6 @@ from firstlight.events import Log, MasterBuilt, MasterSummary, Summary
 from firstlight.leaks import LeakWatch, Setup, shape_of
 from firstlight.shooting_plan import steps_done
 from firstlight.stream import EventStream
-from library.dark_model import build_dark_models
-from library.defects import build_defect_maps
 from library.errors import LibraryError
 from library.fitness import temperature_c
 from library.frames import FrameKind, FrameRecord, Stamp
@@ -200,6 +198,9 @@ class Shooting:
             return lambda reason: told.append((reason, level))
 
         def build() -> list[FrameRecord]:
+            from library.dark_model import build_dark_models  # heavy, and wanted at the end alone
+            from library.defects import build_defect_maps
+
             masters = build_masters(
                 self._library,
                 plan_id=self._plan.plan_id,
