@@ -45,6 +45,22 @@ def gist(choices: Choices) -> tuple[object, ...]:
     return (used(choices), *((choice.kind, choice.coverage) for choice in choices))
 
 
+class Tally:
+    """How many subs were calibrated with which masters."""
+
+    def __init__(self) -> None:
+        self._told: dict[tuple[object, ...], tuple[Choices, int]] = {}
+
+    def add(self, choices: Choices) -> None:
+        """Count a sub."""
+        first, n_subs = self._told.get(gist(choices), (choices, 0))
+        self._told[gist(choices)] = (first, n_subs + 1)
+
+    def most_first(self) -> list[tuple[Choices, int]]:
+        """The choices, with the reasons of the first sub, and the number of subs."""
+        return sorted(self._told.values(), key=lambda each: -each[1])
+
+
 def in_a_line(choices: Choices) -> str:
     """All choices in one line for the log; of what is not needed nothing is said."""
     return "; ".join(_in_words(each) for each in choices if each.coverage != Coverage.NOT_NEEDED.value)

@@ -10,17 +10,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
 
-from firstlight.choices import Choices
+from firstlight.choices import Choices, Tally
 from firstlight.errors import FirstlightError
-from firstlight.stack_masters import judge_masters, load_masters
+from firstlight.stack_calibration import Calibrating, Wanted, calibrating
 from firstlight.stack_output import finite, stack_cards, write_preview
 from library.errors import LibraryError
-from library.frames import FrameKind, FrameMeta
+from library.frames import FrameMeta
 from library.reading import Frame, read_frame, read_meta
 from library.writing import write_durably, write_image
+from livestack.dark_scaling import Scaling
 from livestack.engine import LiveStack, Outcome, Sub
 from livestack.events import SubAccepted
-from livestack.masters import Masters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +35,13 @@ class SubReport:
     n_matches: int | None = None
     fwhm_px: float | None = None
     background_adu: float | None = None
+    dark_scaling: Scaling | None = None
     seconds: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackReport:
-    """What ``--report`` writes."""
+    """What ``--report`` writes; ``calibration`` is that of most subs."""
 
     reference: str
     accepted: int
@@ -54,10 +55,8 @@ class StackReport:
 def stack_files(
     lights: Sequence[Path],
     output: Path,
+    wanted: Wanted | None = None,
     *,
-    darks: Sequence[Path] = (),
-    flats: Sequence[Path] = (),
-    biases: Sequence[Path] = (),
     preview: Path | None = None,
     report: Path | None = None,
     progress: Callable[[SubReport, int, int], None] | None = None,
@@ -66,9 +65,10 @@ def stack_files(
     """Stack lights of one target and filter into ``output``.
 
     Single darks, flats and biases are combined into masters first; a master (one file with NCOMBINE > 1, or
-    the only one given) is used as it is. ``progress`` is told each sub's fate, its number and how many there
-    are; ``warn`` is told of calibration frames that do not fit and are applied, as was asked. A light that
-    cannot be read or aligned is rejected with its reason; the others go on.
+    the only one given) is used as it is. A library gives each light what fits it. ``progress`` is told each
+    sub's fate, its number and how many there are; ``warn`` is told of calibration frames that do not fit,
+    which are applied if they were given as files. A light that cannot be read or aligned is rejected with
+    its reason; the others go on.
 
     Raises FirstlightError when nothing can be stacked, when the lights are of several filters (one call makes
     one picture), when a calibration frame is unfit, or when a folder to write to is not there.
@@ -77,38 +77,33 @@ def stack_files(
     for path in (output, preview, report):
         if path is not None:
             _check_destination(path)
-    metas = _check_lights(lights)
-    pattern = next(iter(metas.values())).bayer_pattern
-    choices, warnings = _judged(darks, flats, biases, metas)
-    for warning in warnings:
-        warn(warning)
-    masters = load_masters(darks, flats, biases, bayer_pattern=pattern)
-    stack = LiveStack()
+    stack, tally, scalings = LiveStack(), Tally(), []
     subs: list[SubReport] = []
     first: Frame | None = None
-    for number, path in enumerate(lights, 1):
-        frame, told = _stack_one(stack, path, masters)
-        subs.append(told)
-        if told.accepted and first is None:
-            first = frame
-        if progress is not None:
-            progress(told, number, len(lights))
+    with calibrating(wanted or Wanted(), _check_lights(lights), warn) as masters:
+        for number, path in enumerate(lights, 1):
+            frame, choices, told = _stack_one(stack, path, masters)
+            subs.append(told)
+            if told.accepted:
+                first = first or frame
+                tally.add(choices)
+                scalings += [told.dark_scaling] if told.dark_scaling else []
+            if progress is not None:
+                progress(told, number, len(lights))
     accepted = [sub for sub in subs if sub.accepted]
     if first is None:
         reasons = "; ".join(f"{sub.path}: {sub.reason}" for sub in subs[:5])
         raise FirstlightError(f"none of {len(subs)} lights can be stacked: {reasons}")
     picture = stack.snapshot(first.meta.filter)
-    _write(
-        lambda: write_image(output, picture.pixels, stack_cards(picture, first, [(choices, len(accepted))])),
-        output,
-    )
+    cards = list(stack_cards(picture, first, tally.most_first(), scalings))
+    _write(lambda: write_image(output, picture.pixels, cards), output)
     if preview is not None:
         _write(lambda: write_preview(preview, picture), preview)
     told_all = StackReport(
         reference=accepted[0].path,
         accepted=len(accepted),
         rejected=len(subs) - len(accepted),
-        calibration=choices,
+        calibration=tally.most_first()[0][0],
         subs=subs,
         seconds_total=perf_counter() - started,
         peak_rss_bytes=_peak_rss_bytes(),
@@ -133,16 +128,6 @@ def _check_destination(path: Path) -> None:
         raise FirstlightError(f"{folder}: cannot be written to ({error.strerror}); choose another") from error
 
 
-def _judged(
-    darks: Sequence[Path], flats: Sequence[Path], biases: Sequence[Path], lights: dict[Path, FrameMeta]
-) -> tuple[Choices, list[str]]:
-    given = {FrameKind.DARK: darks, FrameKind.FLAT: flats, FrameKind.BIAS: biases}
-    try:
-        return judge_masters(given, lights)
-    except LibraryError as error:
-        raise FirstlightError(str(error)) from error
-
-
 def _check_lights(lights: Sequence[Path]) -> dict[Path, FrameMeta]:
     """Return what the readable lights say of themselves; raise if they are of several filters, or none is."""
     if not lights:
@@ -164,20 +149,23 @@ def _check_lights(lights: Sequence[Path]) -> dict[Path, FrameMeta]:
     return metas
 
 
-def _stack_one(stack: LiveStack, path: Path, masters: Masters) -> tuple[Frame | None, SubReport]:
+def _stack_one(
+    stack: LiveStack, path: Path, calibrating: Calibrating
+) -> tuple[Frame | None, Choices, SubReport]:
     started = perf_counter()
     try:
         frame = read_frame(path)
+        choices, masters = calibrating.masters_of(frame.meta)
     except LibraryError as error:
         seconds = perf_counter() - started
         reason = f"unreadable: {error}"
         told = SubReport(
             path=str(path), accepted=False, reason=reason, seconds={"read": seconds, "total": seconds}
         )
-        return None, told
+        return None, (), told
     read = perf_counter() - started
     outcome = stack.process(Sub(frame_id=str(path), pixels=frame.pixels, meta=frame.meta, masters=masters))
-    return frame, _told(path, outcome, read, perf_counter() - started)
+    return frame, choices, _told(path, outcome, read, perf_counter() - started)
 
 
 def _told(path: Path, outcome: Outcome, read_s: float, total_s: float) -> SubReport:
@@ -192,6 +180,7 @@ def _told(path: Path, outcome: Outcome, read_s: float, total_s: float) -> SubRep
         n_matches=None if transform is None else transform.n_matches,
         fwhm_px=finite(outcome.fwhm_px),
         background_adu=finite(outcome.background_adu),
+        dark_scaling=outcome.dark_scaling,
         seconds={"read": read_s, **outcome.stage_seconds, "total": total_s},
     )
 

@@ -14,6 +14,7 @@ from firstlight.errors import FirstlightError
 from firstlight.events import MasterChoice
 from library.combine import combine
 from library.coverage import Coverage, Match
+from library.defects import read_defects, to_mend
 from library.errors import LibraryError
 from library.frames import FrameKind, FrameMeta, FrameRecord
 from library.matching import judge
@@ -22,6 +23,7 @@ from livestack.masters import Masters, prepare
 
 _WORSE = tuple(Coverage)
 _MOST_REASONS = 6
+_NAMES = {FrameKind.DEFECTS: "defect map"}
 
 
 def judge_masters(
@@ -33,7 +35,8 @@ def judge_masters(
     of another size than all the lights.
     """
     choices, warnings = [], []
-    for kind in (FrameKind.DARK, FrameKind.BIAS, FrameKind.FLAT):
+    kinds = [FrameKind.DARK, FrameKind.BIAS, FrameKind.FLAT]
+    for kind in [*kinds, FrameKind.DEFECTS] if given.get(FrameKind.DEFECTS) else kinds:
         paths = given.get(kind, ())
         if kind is FrameKind.BIAS and given.get(FrameKind.DARK):
             reason = "the dark contains the bias" + ("; it is taken off the flats alone" if paths else "")
@@ -49,7 +52,7 @@ def judge_masters(
         )
         choices.append(_choice(kind, worst.coverage, paths[0], noise, (about, *reasons)))
         if worst.coverage.value in UNFIT:
-            what = f"the {kind.value} does not fit and is applied all the same"
+            what = f"the {_NAMES.get(kind, kind.value)} does not fit and is applied all the same"
             warnings.append(f"{what}: {'; '.join(reasons)}")
     return tuple(choices), warnings
 
@@ -81,8 +84,8 @@ def _judge(
         if (meta.width, meta.height) not in sizes:
             width, height = next(iter(sizes))
             raise FirstlightError(
-                f"{path}: the {kind.value} is {meta.width}×{meta.height}, the lights are {width}×{height}; "
-                "it cannot be applied"
+                f"{path}: the {_NAMES.get(kind, kind.value)} is {meta.width}×{meta.height}, the lights are "
+                f"{width}×{height}; it cannot be applied"
             )
         record = FrameRecord(id=0, path=path, sha256="", size_bytes=0, meta=replace(meta, kind=kind))
         for light, name in different.items():
@@ -111,7 +114,13 @@ def _alike(meta: FrameMeta) -> FrameMeta:
 
 
 def load_masters(
-    darks: Sequence[Path], flats: Sequence[Path], biases: Sequence[Path], *, bayer_pattern: str | None
+    darks: Sequence[Path],
+    flats: Sequence[Path],
+    biases: Sequence[Path],
+    *,
+    bayer_pattern: str | None,
+    defects: Path | None = None,
+    optimise_dark: bool = False,
 ) -> Masters:
     """Combine raw frames of each kind; a master is used as it is.
 
@@ -123,9 +132,17 @@ def load_masters(
         bias = _master(biases, FrameKind.BIAS)
         dark = _master(darks, FrameKind.DARK)
         flat = _master(flats, FrameKind.FLAT, bias=bias, bayer_pattern=bayer_pattern)
+        mended = None if defects is None else to_mend(read_defects(defects), dark=dark is not None)
     except LibraryError as error:
         raise FirstlightError(str(error)) from error
-    return prepare(bias=bias, dark=dark, flat=flat, bayer_pattern=bayer_pattern)
+    return prepare(
+        bias=bias,
+        dark=dark,
+        flat=flat,
+        defects=mended,
+        bayer_pattern=bayer_pattern,
+        optimise_dark=optimise_dark,
+    )
 
 
 def _master(

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 
 from firstlight.applying import load
-from firstlight.choices import Choices, gist, used
+from firstlight.choices import Choices, Tally, used
 from firstlight.events import DarkScaled, Event, Log, StackSummary
 from firstlight.stack_output import finite, stack_cards, write_colour_preview, write_preview
 from firstlight.stacker import Job
@@ -34,7 +34,7 @@ class Stacks:
         self._pictures, self._target = pictures, safe_name(target)
         self._live = LiveStack()
         self._firsts: dict[str | None, Frame] = {}
-        self._choices: dict[str | None, dict[object, tuple[Choices, int]]] = {}
+        self._choices: dict[str | None, Tally] = {}
         self._scalings: dict[str | None, list[Scaling]] = {}
         self._changed: set[str | None] = set()
         self._images: dict[str | None, StackImage] = {}
@@ -65,9 +65,7 @@ class Stacks:
         name = frame.meta.filter
         self._firsts.setdefault(name, frame)
         self._changed.add(name)
-        so = self._choices.setdefault(name, {})
-        first, n_subs = so.get(gist(choices), (choices, 0))
-        so[gist(choices)] = (first, n_subs + 1)
+        self._choices.setdefault(name, Tally()).add(choices)
         if scaling is not None:
             self._scalings.setdefault(name, []).append(scaling)
 
@@ -97,7 +95,7 @@ class Stacks:
             label = _label(image)
             fits = self._file(label, "fits")
             try:
-                told = sorted(self._choices[name].values(), key=lambda each: -each[1])
+                told = self._choices[name].most_first()
                 cards = stack_cards(image, self._firsts[name], told, self._scalings.get(name, ()))
                 write_image(fits, image.pixels, cards)
             except LibraryError as error:

@@ -93,6 +93,15 @@ def parser() -> argparse.ArgumentParser:
             metavar="F",
             help=f"a {kind} or a master; may repeat",
         )
+    stack.add_argument("--defects", type=Path, metavar="F", help="a defect map of the library")
+    stack.add_argument(
+        "--library", type=Path, metavar="ROOT", help="find the masters for each light in the library there"
+    )
+    stack.add_argument(
+        "--optimise-dark",
+        action="store_true",
+        help="scale the dark to what each light shows, above the bias (default: darks of a dark model alone)",
+    )
     stack.add_argument("--preview", type=Path, metavar="P.png", help="a stretched picture")
     stack.add_argument("--report", type=Path, metavar="R.json", help="what became of each sub, as JSON")
     stack.set_defaults(run=commands.stack)

@@ -151,6 +151,7 @@ def simulate(arguments: argparse.Namespace) -> int:
 
 def stack(arguments: argparse.Namespace) -> int:
     """``firstlight stack``: calibrate, align and integrate files."""
+    from firstlight.stack_calibration import Wanted
     from firstlight.stack_files import SubReport, stack_files
 
     def progress(sub: SubReport, number: int, total: int) -> None:
@@ -162,9 +163,14 @@ def stack(arguments: argparse.Namespace) -> int:
     report = stack_files(
         arguments.lights,
         arguments.output,
-        darks=arguments.dark,
-        flats=arguments.flat,
-        biases=arguments.bias,
+        Wanted(
+            darks=arguments.dark,
+            flats=arguments.flat,
+            biases=arguments.bias,
+            defects=arguments.defects,
+            library=arguments.library,
+            optimise_dark=arguments.optimise_dark,
+        ),
         preview=arguments.preview,
         report=arguments.report,
         progress=progress,

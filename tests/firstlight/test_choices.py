@@ -15,6 +15,7 @@ from firstlight.choices import gist, in_a_line
 from firstlight.choosing import choose, model_temp_c
 from firstlight.errors import FirstlightError
 from firstlight.events import CalibrationChosen, Stamped
+from firstlight.stack_calibration import Wanted
 from firstlight.stack_files import stack_files
 from firstlight.stacker import Job
 from firstlight.stacks import Stacks
@@ -175,11 +176,11 @@ def test_a_dark_that_fits_is_no_reason_to_warn_and_one_of_another_size_is_refuse
     write_image(fit, flat_level(), master_cards("Dark"))
     write_image(small, np.zeros((20, 30), np.float32), master_cards("Dark"))
     warnings: list[str] = []
-    report = stack_files(lights, tmp_path / "out.fits", darks=[fit], warn=warnings.append)
+    report = stack_files(lights, tmp_path / "out.fits", Wanted(darks=[fit]), warn=warnings.append)
     assert warnings == []
     assert [each.coverage for each in report.calibration] == ["exact", "not_needed", "missing"]
     with pytest.raises(FirstlightError, match=r"small.fits: the dark is 30×20, the lights are 480×360"):
-        stack_files(lights, tmp_path / "out.fits", darks=[small])
+        stack_files(lights, tmp_path / "out.fits", Wanted(darks=[small]))
 
 
 def test_library_match_prints_the_answer_for_people_and_for_programs(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from firstlight.stacks import Stacks
 from firstlight.stream import utc_now
 from firstlight.telling import describe
 from library.dark_model import build_dark_models
+from library.defects import build_defect_maps
 from library.errors import LibraryError
 from library.frames import FrameKind, FrameRecord
 from library.masters import build_masters
@@ -27,6 +29,7 @@ from livestack.events import SubAccepted
 from tests.library.dark_camera import DarkCamera
 from tests.library.frames import fits_bytes, stamp
 from tests.livestack.sky import Sky, motion
+from tui.cli import main
 
 SKY = Sky(shape=(256, 320))
 TRUE_K = 1.3
@@ -59,14 +62,22 @@ class Observer:
         return self.library.add(fits_bytes(pixels.astype(np.uint16), cards), name)
 
 
-@pytest.fixture
-def observer(tmp_path: Path) -> Iterator[Observer]:
-    with Library.open(tmp_path / "root") as library:
-        found = Observer(library)
-        found.camera.fill(library, (-15.0, -5.0, 5.0), (0.0, 20.0, 60.0), n=4)
+@pytest.fixture(scope="module")
+def modelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root whose library has masters and a dark model."""
+    root = tmp_path_factory.mktemp("modelled") / "root"
+    with Library.open(root) as library:
+        Observer(library).camera.fill(library, (-15.0, -5.0, 5.0), (0.0, 20.0, 60.0), n=4)
         build_masters(library)
         assert len(build_dark_models(library)) == 1
-        yield found
+    return root
+
+
+@pytest.fixture
+def observer(tmp_path: Path, modelled: Path) -> Iterator[Observer]:
+    shutil.copytree(modelled, tmp_path / "root")
+    with Library.open(tmp_path / "root") as library:
+        yield Observer(library)
 
 
 def stacked(folder: Path, library: Library, lights: list[FrameRecord], **more: Any) -> tuple[Path, list[Any]]:
@@ -185,3 +196,75 @@ def test_the_owner_of_the_library_says_whether(tmp_path: Path, observer: Observe
     config.write_text('[calibration]\noptimise_dark = "perhaps"\n')
     with pytest.raises(LibraryError, match="none of modelled, always, never"):
         choose(observer.library, light.meta)
+
+
+@pytest.fixture
+def files(tmp_path: Path, observer: Observer) -> list[str]:
+    """Lights that left the library."""
+    lights = [observer.light(number) for number in range(3)]
+    paths = [tmp_path / f"mine{number}.fits" for number in range(3)]
+    for record, path in zip(lights, paths, strict=True):
+        path.write_bytes(record.path.read_bytes())
+    return [str(path) for path in paths]
+
+
+def test_stack_finds_the_masters_in_a_library(
+    tmp_path: Path, observer: Observer, files: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, out, report = str(observer.library.folder.parent), tmp_path / "out.fits", tmp_path / "r.json"
+    command = ["stack", *files, "-o", str(out), "--library", root, "--report", str(report)]
+    assert main(command) == 0
+    assert capsys.readouterr().err == ""
+    told = json.loads(report.read_text())
+    dark = told["calibration"][0]
+    assert (dark["kind"], dark["coverage"]) == ("dark", "modelled")
+    assert all(sub["dark_scaling"]["factor"] == pytest.approx(TRUE_K, abs=0.05) for sub in told["subs"])
+    header = read_frame(out).header
+    assert header["DARKCOV"] == "modelled"
+    assert header["DARKK"] == pytest.approx(TRUE_K, abs=0.05)
+    assert "a dark is synthesised" in history(out)
+    for record in observer.library.find(kind=FrameKind.DARK_MODEL):
+        observer.library.retire([record], "for this test")
+    assert main(command) == 0
+    assert "warning: no dark applied" in capsys.readouterr().err
+    assert read_frame(out).header["DARKFILE"] == "none"
+
+
+def test_stack_scales_a_given_dark_when_asked_and_mends_by_a_given_map(
+    tmp_path: Path, observer: Observer, files: list[str]
+) -> None:
+    library = observer.library
+    observer.camera.fill(library, (-10.0,), (30.0,), n=4)
+    build_masters(library)
+    defects = build_defect_maps(library)
+    masters = library.find(master=True)
+    (dark,) = (r for r in masters if r.meta.kind is FrameKind.DARK and r.meta.exposure_s == 30.0)
+    bias = next(r for r in masters if r.meta.kind is FrameKind.BIAS)
+    mended = next(r for r in defects if r.path.stem.endswith("T-10C_bin1"))
+    out, report = tmp_path / "out.fits", tmp_path / "r.json"
+    given = ["--dark", str(dark.path), "--bias", str(bias.path), "--defects", str(mended.path)]
+    assert main(["stack", *files, "-o", str(out), "--report", str(report), *given, "--optimise-dark"]) == 0
+    told = json.loads(report.read_text())
+    assert all(sub["dark_scaling"]["factor"] == pytest.approx(TRUE_K, abs=0.05) for sub in told["subs"])
+    header = read_frame(out).header
+    assert header["DEFSFILE"] == mended.path.name
+    assert header["BIASFILE"] == "none"
+    assert header["DARKK"] == pytest.approx(TRUE_K, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--library", "ROOT", "--dark", "d.fits"], "leave out d.fits"),
+        (["--library", "nowhere"], "there is no library"),
+        (["--optimise-dark", "--dark", "LIGHT"], "give both --dark and --bias"),
+        (["--defects", "LIGHT"], "not a defect map"),
+    ],
+)
+def test_what_contradicts_itself_is_told(
+    tmp_path: Path, files: list[str], capsys: pytest.CaptureFixture[str], words: list[str], says: str
+) -> None:
+    meant = {"ROOT": str(tmp_path / "root"), "LIGHT": files[0]}
+    command = ["stack", *files, "-o", str(tmp_path / "out.fits"), *(meant.get(word, word) for word in words)]
+    assert main(command) == 2
+    assert says in capsys.readouterr().err

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from firstlight.errors import FirstlightError
+from firstlight.stack_calibration import Wanted
 from firstlight.stack_files import StackReport, SubReport, stack_files
 from library.cards import Card
 from library.reading import read_frame
@@ -80,6 +81,7 @@ def test_a_stack_its_preview_and_its_report(tmp_path: Path, lights: list[Path]) 
     assert (written["reference"], written["accepted"], written["rejected"]) == (str(lights[0]), 4, 0)
     assert set(written["subs"][1]) == {
         "path", "accepted", "reason", "matrix", "rms_px", "n_matches", "fwhm_px", "background_adu", "seconds",
+            "dark_scaling",
     }  # fmt: skip
     assert [sub["path"] for sub in written["subs"]] == [str(path) for path in lights]
     for i, one in enumerate(written["subs"]):
@@ -104,11 +106,11 @@ def test_raw_calibration_frames_are_combined_and_masters_used_as_they_are(
     write_image(master, np.full((360, 480), DARK_ADU, np.float32), [("NCOMBINE", 20, "")])
     backgrounds = []
     for given in (darks, [master]):
-        report = stack_files(lights, tmp_path / "out.fits", darks=given)
+        report = stack_files(lights, tmp_path / "out.fits", Wanted(darks=given))
         backgrounds.append(report.subs[0].background_adu)
     assert backgrounds == pytest.approx([400, 400], abs=2)
     with pytest.raises(FirstlightError, match=r"md.fits is a master dark already; give it alone"):
-        stack_files(lights, tmp_path / "out.fits", darks=[*darks, master])
+        stack_files(lights, tmp_path / "out.fits", Wanted(darks=[*darks, master]))
 
 
 def test_flats_flatten(tmp_path: Path) -> None:
@@ -123,12 +125,12 @@ def test_flats_flatten(tmp_path: Path) -> None:
         write_image(flats[-1], quantised(20_000 * response + 100 + rng.normal(0, 50, response.shape)), [])
         biases.append(tmp_path / f"b{i}.fits")
         write_image(biases[-1], quantised(rng.normal(100, 3, response.shape)), [])
-    stack_files(lights, tmp_path / "out.fits", flats=flats, biases=biases)
+    stack_files(lights, tmp_path / "out.fits", Wanted(flats=flats, biases=biases))
     pixels = read_frame(tmp_path / "out.fits").pixels
     corner, centre = np.median(pixels[:60, :80]), np.median(pixels[150:210, 200:280])
     assert corner == pytest.approx(centre, rel=0.02)
     with pytest.raises(FirstlightError, match="bias"):
-        stack_files(lights, tmp_path / "out.fits", flats=flats)
+        stack_files(lights, tmp_path / "out.fits", Wanted(flats=flats))
 
 
 def test_what_cannot_be_used_is_rejected_with_its_reason(tmp_path: Path, lights: list[Path]) -> None:
