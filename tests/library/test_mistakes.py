@@ -122,6 +122,20 @@ def test_a_missing_file_is_named_once(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "No such file" in json.loads(capsys.readouterr().out)["reason"]
 
 
+def test_plan_keeps_to_eighty_columns_and_says_what_it_assumes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = tmp_path / "plan.toml"
+    plan.write_text('name = "X"\n[camera]\ntemperature_c = -10\n[[lights]]\nexposure_s = 60\ncount = 40\n')
+    with Library.open(tmp_path) as library:
+        library.add(fits_bytes(), stamp("light"))
+    assert main(["library", "plan", str(plan), "--root", str(tmp_path), "--dither", "1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == "  each master may add 1 % to the stack's variance; not dithered"
+    assert any("read noise" in line and "assumed" in line for line in lines)
+    assert [line for line in lines if len(line) > 80] == []
+
+
 def test_match_keeps_to_eighty_columns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with Library.open(tmp_path) as library:
         light = library.add(fits_bytes(), stamp("light"))

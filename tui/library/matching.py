@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tui.library.options import json_option, opened, root_option
+from tui.library.options import json_option, opened, root_option, wrapped
 
 if TYPE_CHECKING:
     from library.coverage import Field, Match
@@ -85,13 +83,13 @@ def _lines(kind: str, answer: Match) -> list[str]:
     """One purpose: what is applied, how well it fits, field by field, and what else there is."""
     title = kind.replace("_", "-") if kind != "defects" else "defect map"
     if answer.coverage == "not_needed":
-        return ["", *_wrapped(f"{title}: not needed, {answer.reasons[0]}", "")]
+        return ["", *wrapped(f"{title}: not needed, {answer.reasons[0]}", "")]
     lines = ["", f"{title}: {answer.coverage.value.replace('_', ' ')}, {_MEANINGS[answer.coverage.value]}"]
     if answer.record is None:
         if not answer.near_misses:
-            lines += _wrapped(answer.reasons[0])
+            lines += wrapped(answer.reasons[0])
     else:
-        lines += [line for reason in answer.reasons for line in _wrapped(reason)]
+        lines += [line for reason in answer.reasons for line in wrapped(reason)]
         if answer.residual_noise_adu is not None:
             would = "expected to leave" if answer.usable else "would leave"
             lines.append(f"  {would} {answer.residual_noise_adu:.2g} ADU of noise in each pixel")
@@ -100,7 +98,7 @@ def _lines(kind: str, answer: Match) -> list[str]:
     if answer.near_misses and answer.coverage != "exact":
         lines.append("  others, and what rules them out:")
         for miss in answer.near_misses:
-            lines += _wrapped(f"{miss.record.path.name}: {'; '.join(miss.ruled_out_by)}", "    ")
+            lines += wrapped(f"{miss.record.path.name}: {'; '.join(miss.ruled_out_by)}", "    ")
     return lines
 
 
@@ -109,21 +107,8 @@ def _same(fields: tuple[Field, ...]) -> list[str]:
     same = [each for each in fields if each.verdict == "same"]
     known = [f"{_name(each)} {_shown(each.wanted)}" for each in same if each.wanted is not None]
     unknown = [_name(each) for each in same if each.wanted is None and each.found is None]
-    lines = _wrapped(f"the same: {', '.join(known)}")
-    return lines + _wrapped(f"unknown on both sides: {', '.join(unknown)}") if unknown else lines
-
-
-def _wrapped(text: str, indent: str = "  ") -> list[str]:
-    """A sentence in lines of at most 80 columns, those after the first set in."""
-    lines = textwrap.wrap(
-        re.sub(r" (°C|s\b|±)", "\N{NO-BREAK SPACE}\\1", text),
-        width=80,
-        initial_indent=indent,
-        subsequent_indent=f"{indent}  ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
+    lines = wrapped(f"the same: {', '.join(known)}")
+    return lines + wrapped(f"unknown on both sides: {', '.join(unknown)}") if unknown else lines
 
 
 def _name(each: Field) -> str:
@@ -158,4 +143,4 @@ def _rules(rules: Tolerances) -> str:
         f"may be {Verdict.UNKNOWN.value} on one side: {unknown}",
     )
     lines = ["", "rules ([matching] in library.toml changes the numbers)"]
-    return "\n".join(lines + [line for each in said for line in _wrapped(each)])
+    return "\n".join(lines + [line for each in said for line in wrapped(each)])

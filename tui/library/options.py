@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import re
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +31,19 @@ def at_least_one(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up")
     return int(text)
+
+
+def wrapped(text: str, indent: str = "  ", hang: int = 2) -> list[str]:
+    """A sentence in lines of at most 80 columns, those after the first ``hang`` columns further in."""
+    lines = textwrap.wrap(
+        re.sub(r" (?=°C|s\b|±)|(?<=±) ", "\N{NO-BREAK SPACE}", text),
+        width=80,
+        initial_indent=indent,
+        subsequent_indent=" " * (len(indent) + hang),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
 
 
 def root_of(arguments: argparse.Namespace, *, begins: bool = False) -> Path:

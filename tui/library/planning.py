@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tui.library.options import json_option, opened, root_option
+from tui.library.options import json_option, opened, root_option, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,25 +123,36 @@ def _lines(report: CalibrationPlan) -> Iterator[str]:
     from firstlight.telling import duration
 
     figures = report.figures
-    places = "at every sub" if report.positions is None else f"over {report.positions} places"
+    places = (
+        "dithered at every sub" if report.positions is None else f"dithered over {report.positions} places"
+    )
     if report.positions == 1:
-        places = "not at all"
+        places = "not dithered"
     yield f"Calibration for {report.plan_name}, camera {report.camera or 'unknown'}"
-    yield f"  each master may add {report.epsilon:.3g} of the stack's variance; subs dithered {places}"
+    yield f"  each master may add {100 * report.epsilon:.3g} % to the stack's variance; {places}"
     yield "What it rests on"
-    yield f"  read noise    {figures.read_noise_adu.value:8.2f} ADU     {figures.read_noise_adu.source}"
-    yield f"  gain          {figures.e_per_adu.value:8.3f} e⁻/ADU  {figures.e_per_adu.source}"
-    yield f"  dark current  {figures.dark_adu_s.value:8.4f} ADU/s   {figures.dark_adu_s.source}"
+    yield from _figure(
+        "read noise", f"{figures.read_noise_adu.value:8.2f} ADU", figures.read_noise_adu.source
+    )
+    yield from _figure("gain", f"{figures.e_per_adu.value:8.3f} e⁻/ADU", figures.e_per_adu.source)
+    yield from _figure("dark current", f"{figures.dark_adu_s.value:8.4f} ADU/s", figures.dark_adu_s.source)
     for name, sky in report.skies:
-        yield f"  sky {name or '':<9} {sky.value:8.3f} ADU/s   {sky.source}"
+        yield from _figure(f"sky {name or ''}", f"{sky.value:8.3f} ADU/s", sky.source)
     if report.flat_adu is not None:
-        yield f"  flats' level  {report.flat_adu.value:8.0f} ADU     {report.flat_adu.source}"
-    yield f"  readout       {figures.overhead_s.value:8.1f} s       {figures.overhead_s.source}"
-    yield "Masters                            there  needed  missing    takes   undithered would need"
+        yield from _figure("flats' level", f"{report.flat_adu.value:8.0f} ADU", report.flat_adu.source)
+    yield from _figure("readout", f"{figures.overhead_s.value:8.1f} s", figures.overhead_s.source)
+    yield "Masters                    there  needed  missing    takes   if not dithered"
     yield from (_row(item) for item in report.items)
     missing = sum(item.missing for item in report.items)
     yield f"Missing: {missing} frames, {duration(report.seconds)}" if missing else "Nothing is missing."
-    yield from (f"Note: {note}" for note in report.notes)
+    for note in report.notes:
+        yield from wrapped(f"Note: {note}", "")
+
+
+def _figure(name: str, value: str, source: str) -> list[str]:
+    """What the plan rests on, and from where."""
+    before = f"  {name:<13} {value:<15}  "
+    return wrapped(source, before, hang=0)
 
 
 def _row(item: Item) -> str:
@@ -160,7 +171,7 @@ def _row(item: Item) -> str:
     )
     takes = duration(item.seconds) if item.missing else "–"
     undithered = f"{item.undithered} ({duration(item.undithered_seconds)} more)"
-    return f"  {what:<32} {item.there:>5}  {item.needed:>6}  {item.missing:>7}  {takes:>7}   {undithered}"
+    return f"  {what:<24} {item.there:>5}  {item.needed:>6}  {item.missing:>7}  {takes:>7}   {undithered}"
 
 
 def run_shoot(arguments: argparse.Namespace) -> int:
