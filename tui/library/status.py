@@ -77,7 +77,7 @@ def _title(setup: Setup) -> str:
         None if setup.gain is None else f"gain {setup.gain:g}",
         None if setup.offset is None else f"offset {setup.offset:g}",
         setup.read_mode,
-        f"{setup.lights} lights" if setup.lights else None,
+        f"{setup.lights} light{'s' * (setup.lights != 1)}" if setup.lights else None,
         "defect map" if setup.defect_maps else None,
         "dark model" if setup.dark_models else None,
     ]
