@@ -178,7 +178,8 @@ def level_without_rays(samples: NDArray[np.float32]) -> tuple[Plane, Plane]:
         return samples.min(axis=0), np.zeros(samples.shape[1], np.float32)
     largest = samples.max(axis=0)
     level = (samples.sum(axis=0, dtype=np.float64) - largest) / (n - 1)
-    scatter = np.sqrt(_squares_without_farthest(samples) / (n - 2))
+    squares = np.maximum(_squares_without_farthest(samples), 0.0)  # or a rounding error below
+    scatter = np.sqrt(squares / (n - 2))
     return level.astype(np.float32), scatter.astype(np.float32)
 
 
