@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
 from numpy.typing import NDArray
+
+from library.kernels.compiling import kernel
+from library.kernels.threads import in_parallel
 
 Plane = NDArray[np.float32]
 Floats = NDArray[np.float64]
@@ -73,8 +75,20 @@ def fit_strip(
     _, height, width = stack.shape
     planes = np.zeros((11, height, width), np.float32)
     flags = np.zeros((height, width), np.uint8)
-    _fit(
-        *(stack, levels_adu, growth_s, away_c, glow, glow_growth, 1.0 / frames, read_adu**2, adu_per_e),
+    in_parallel(
+        *(
+            _fit,
+            height,
+            stack,
+            levels_adu,
+            growth_s,
+            away_c,
+            glow,
+            glow_growth,
+            1.0 / frames,
+            read_adu**2,
+            adu_per_e,
+        ),
         *(saturation_adu, slope_spread**2, planes, flags),
     )
     return Strip(
@@ -93,13 +107,14 @@ def fit_strip(
     )
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@kernel()
 def _fit(  # noqa: PLR0912, PLR0915, PLR0917 - one compiled loop
+    first: int, last: int,
     stack: Any, levels: Any, growth: Any, away: Any, glow: Any, glow_growth: Any, shares: Any,
     read_variance: float, adu_per_e: float, saturation: float, slope_prior: float, planes: Any, flags: Any,
 ) -> None:  # fmt: skip
-    n, height, width = stack.shape
-    for row in prange(height):
+    n, _, width = stack.shape
+    for row in range(first, last):
         y = np.empty(n)
         use = np.empty(n, np.bool_)
         weight = np.empty(n)

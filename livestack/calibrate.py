@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livestack.dark_scaling import Scaling
-from livestack.kernels.stacking import load
+from livestack.kernels.frames import load
 from livestack.masters import Masters, check_shapes
-from livestack.survey import Raw, counts, pedestal_and_flat, survey_frame
+from livestack.survey import Raw, counts, framed, survey_frame
 
 _AS_IT_LIES = np.eye(2, dtype=np.int64)
 
@@ -46,7 +46,7 @@ def calibrate(
     masters, scaling = settled(masters, frame, saturation_adu)
     patches = survey_frame(frame, masters, bayer_pattern=bayer_pattern).patches
     pixels = np.empty(raw.shape, np.float32)
-    load(frame, *pedestal_and_flat(masters), patches.places, patches.values, 0, 0, _AS_IT_LIES, pixels)
+    load(framed(frame, masters, patches), 0, 0, _AS_IT_LIES, pixels)
     saturated = np.asarray(raw >= saturation_adu)
     if masters.defects is not None:
         saturated.reshape(-1)[masters.defects.places] = False

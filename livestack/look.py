@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from library.kernels.threads import in_parallel
+from livestack.kernels.frames import Frame
 from livestack.kernels.starring import measure, peaks
-from livestack.kernels.threads import in_parallel
 from livestack.masters import Masters
 from livestack.normalise import Mesh, background_mesh
-from livestack.survey import Patches, Raw, pedestal_and_flat, survey_frame
+from livestack.survey import Patches, Raw, framed, survey_frame
 from measure.background import Background, measure_background
 from measure.stars import SIGMA_TO_FWHM, Stars
 
@@ -63,7 +64,7 @@ def look(
     sky = measure_background(small, invalid=invalid if masked else None)
     flatter = small - sky.level_adu
     flatter[invalid] = 0.0
-    finder = _Finder(raw, masters, seen.patches, saturation_adu, bayer_pattern is not None)
+    finder = _Finder(framed(raw, masters, seen.patches), saturation_adu, bayer_pattern is not None)
     return Look(
         stars=finder.find(flatter, sky, seen.binning, seen.noise_adu, max_stars),
         sky=sky,
@@ -75,9 +76,7 @@ def look(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Finder:
-    raw: Raw
-    masters: Masters
-    patches: Patches
+    frame: Frame
     saturation_adu: float
     mosaic: bool
 
@@ -128,9 +127,7 @@ class _Finder:
         n = len(x)
         result = _Measured(np.empty((n, 5)), np.empty(n), np.empty(n, np.float32), np.zeros(n, np.bool_))
         in_parallel(
-            *(measure, n, self.raw, *pedestal_and_flat(self.masters)),
-            *(self.patches.places, self.patches.values, self.saturation_adu),
-            *(x, y, level, half, radius, self.mosaic),
+            *(measure, n, self.frame, self.saturation_adu, x, y, level, half, radius, self.mosaic),
             *(result.shape, result.flux, result.peak, result.saturated),
         )
         return result

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from livestack.kernels.stacking import TILE_COLUMNS, TILE_ROWS
+from livestack.kernels.tiles import TILE_COLUMNS, TILE_ROWS
 from livestack.tiling import corners
 from livestack.warp import Warp, terms
 from measure.stars import Stars

@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from library.kernels.threads import in_parallel
 from livestack.kernels.judging import BAND_ROWS, CLASS_WEIGHTS, judged_mean
 from livestack.kernels.keys import NO_LARGEST, NO_SMALLEST, Coding
 from livestack.kernels.resampling import bicubic, lanczos
-from livestack.kernels.stacking import TILE_COLUMNS, TILE_ROWS, stack_tiles
-from livestack.kernels.threads import in_parallel
+from livestack.kernels.stacking import Course, Stack, Weight, stack_tiles
+from livestack.kernels.tiles import TILE_COLUMNS, TILE_ROWS
 from livestack.masters import Masters
-from livestack.survey import Patches, Raw, colours, pedestal_and_flat
+from livestack.survey import Patches, Raw, colours, framed
 from livestack.tiling import tile_maps, turn_of
 from livestack.warp import Warp
 from measure.noise import background_noise
@@ -71,13 +72,15 @@ class Planes:
         self.shape, self.channels, self.coding = shape, channels, coding
         self.subs = 0
         deep = (channels, *shape)
-        self._count = np.zeros(shape, np.uint16)
-        self._weights = np.zeros(shape, np.float32)
-        self._mean = np.zeros(deep, np.float32)
-        self._m2 = np.zeros(deep, np.float32)
-        self._largest = np.full(deep, NO_LARGEST)
-        self._second = np.full(deep, NO_LARGEST)
-        self._smallest = np.full(deep, NO_SMALLEST)
+        self._stack = Stack(
+            seen=np.zeros(shape, np.uint16),
+            weights=np.zeros(shape, np.float32),
+            mean=np.zeros(deep, np.float32),
+            m2=np.zeros(deep, np.float32),
+            largest=np.full(deep, NO_LARGEST),
+            second=np.full(deep, NO_LARGEST),
+            smallest=np.full(deep, NO_SMALLEST),
+        )
         self._noise2 = np.zeros(channels)
         tiles = -(-shape[0] // TILE_ROWS) * -(-shape[1] // TILE_COLUMNS)
         self._sampled = np.full(tiles, -1, np.int64)
@@ -87,38 +90,22 @@ class Planes:
 
     def add(self, light: Light) -> NDArray[np.float64]:
         """Take in a frame, and return the noise of each channel at the stack's scale."""
-        pedestal, flat = pedestal_and_flat(light.masters)
-        weight = float(CLASS_WEIGHTS[light.number])
+        weight = CLASS_WEIGHTS[light.number]
         maps = tile_maps(light.warp, self.shape)
         self._samples.fill(np.nan)
+        course = Course(
+            maps=maps,
+            turn=turn_of(light.warp.matrix),
+            table=_SHARP if light.bayer_pattern is None else _SOFT,
+            colours=colours(light.bayer_pattern),
+            scale=np.float32(light.scale),
+            levels=light.levels.astype(np.float32),
+            undershoot=np.float32(_UNDERSHOOT_SIGMA * light.noise_adu),
+        )
         in_parallel(
-            stack_tiles,
-            len(maps),
-            light.raw,
-            pedestal,
-            flat,
-            light.patches.places,
-            light.patches.values,
-            colours(light.bayer_pattern),
-            maps,
-            turn_of(light.warp.matrix),
-            _SHARP if light.bayer_pattern is None else _SOFT,
-            light.scale,
-            light.levels,
-            np.float32(_UNDERSHOOT_SIGMA * light.noise_adu),
-            weight,
-            light.number,
-            self.coding.zero_adu,
-            self.coding.per_root_adu,
-            self._count,
-            self._weights,
-            self._mean,
-            self._m2,
-            self._largest,
-            self._second,
-            self._smallest,
-            self._sampled,
-            self._samples,
+            *(stack_tiles, len(maps), framed(light.raw, light.masters, light.patches), course),
+            Weight(weight, light.number, self.coding.zero_adu, np.float32(self.coding.per_root_adu)),
+            *(self._stack, self._sampled, self._samples),
         )
         tall = self._samples.shape[0] * TILE_ROWS
         noise = np.array(
@@ -136,37 +123,24 @@ class Planes:
         disagree the darker is believed.
         """
         sky, noise2 = self._sky()
-        deep = np.empty_like(self._mean)
-        bands = -(-self.shape[0] // BAND_ROWS)
+        deep = np.empty_like(self._stack.mean)
         gone = in_parallel(
-            judged_mean,
-            bands,
-            self._count,
-            self._weights,
-            self._mean,
-            self._m2,
-            self._largest,
-            self._second,
-            self._smallest,
-            CLASS_WEIGHTS,
-            self.coding.per_root_adu,
-            sky,
-            noise2,
-            self.coding.zero_adu,
-            deep,
+            *(judged_mean, -(-self.shape[0] // BAND_ROWS), self._stack, CLASS_WEIGHTS),
+            *(self.coding.per_root_adu, sky, noise2, self.coding.zero_adu, deep),
         )
-        values = float(self._count.sum(dtype=np.int64)) * self.channels
+        values = float(self._stack.seen.sum(dtype=np.int64)) * self.channels
         pixels = deep[0] if self.channels == 1 else np.ascontiguousarray(np.moveaxis(deep, 0, -1))
-        return Integrated(pixels, self._count.copy(), sum(gone) / max(values, 1.0))
+        return Integrated(pixels, self._stack.seen.copy(), sum(gone) / max(values, 1.0))
 
     def state(self) -> dict[str, Any]:
         """All that a later :meth:`restore` needs, arrays by name; not copied."""
-        return {name: getattr(self, f"_{name}") for name in _STATE} | {"subs": self.subs}
+        return {**self._stack._asdict(), "noise2": self._noise2, "subs": self.subs}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from what :meth:`state` told."""
-        for name in _STATE:
-            getattr(self, f"_{name}")[...] = state[name]
+        for name, plane in self._stack._asdict().items():
+            plane[...] = state[name]
+        self._noise2[...] = state["noise2"]
         self.subs = int(state["subs"])
 
     def _sky(self) -> tuple[Plane, Plane]:
@@ -176,17 +150,14 @@ class Planes:
         also knows what a mosaic's interpolation does.
         """
         rows, columns = (slice(None, None, max(1, n // _SKY_SAMPLES)) for n in self.shape)
-        count = self._count[rows, columns]
+        count = self._stack.seen[rows, columns]
         most = int(count.max())
         seen = count == most
-        sky = np.median(self._mean[:, rows, columns][:, seen], axis=1)
+        sky = np.median(self._stack.mean[:, rows, columns][:, seen], axis=1)
         variance = self._noise2 / max(self.subs, 1)
         if most > 1:
             freedom = most - 1
-            typical = np.median(self._m2[:, rows, columns][:, seen], axis=1) / freedom
+            typical = np.median(self._stack.m2[:, rows, columns][:, seen], axis=1) / freedom
             # The median of χ²/ν, by Wilson and Hilferty.
             variance = np.maximum(variance, typical / (1 - 2 / (9 * freedom)) ** 3)
         return sky.astype(np.float32), variance.astype(np.float32)
-
-
-_STATE = ("count", "weights", "mean", "m2", "largest", "second", "smallest", "noise2")

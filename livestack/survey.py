@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from library.kernels.threads import in_parallel
+from livestack.kernels.frames import Frame
 from livestack.kernels.surveying import BAND_ROWS, PATCHES_PER_BAND, mend, survey
-from livestack.kernels.threads import in_parallel
 from livestack.masters import Masters
 from measure.noise import line_noise
 
@@ -63,15 +64,20 @@ def colours(bayer_pattern: str | None) -> NDArray[np.int64]:
     return np.array([_CHANNELS[letter] for letter in bayer_pattern], np.int64).reshape(2, 2)
 
 
-def pedestal_and_flat(masters: Masters) -> tuple[Plane, Plane]:
-    """The masters as the kernels take them: an empty plane for none."""
+def framed(raw: Raw, masters: Masters, patches: Patches) -> Frame:
+    """A frame as the kernels take it."""
     pedestal, flat = masters.pedestal_adu, masters.inverse_flat
-    return _NONE if pedestal is None else pedestal, _NONE if flat is None else flat
+    return Frame(
+        raw,
+        _NONE if pedestal is None else pedestal,
+        _NONE if flat is None else flat,
+        patches.places,
+        patches.values,
+    )
 
 
 def survey_frame(raw: Raw, masters: Masters, *, bayer_pattern: str | None, search: bool = True) -> Survey:
     """Survey a raw frame (H, W); ``search`` for lone hot and dead pixels beside the mapped ones."""
-    pedestal, flat = pedestal_and_flat(masters)
     noise = _noise(raw, masters)
     mosaic = bayer_pattern is not None
     binning = _binning(raw.shape, mosaic=mosaic)
@@ -82,17 +88,10 @@ def survey_frame(raw: Raw, masters: Masters, *, bayer_pattern: str | None, searc
     places, values = np.empty((bands, room), np.int64), np.empty((bands, room), np.float32)
     found = np.zeros(bands, np.int64)
     mapped = _mapped(raw, masters)
+    sigma = np.float32(-1.0 if not search else noise if noise > 0 else 0.0)
     in_parallel(
-        *(
-            survey,
-            bands,
-            raw,
-            pedestal,
-            flat,
-            np.float32(-1.0 if not search else noise if noise > 0 else 0.0),
-        ),
-        *(colours(bayer_pattern), binning, mapped.places, mapped.values, masters.defects is not None),
-        *(small, places, values, found),
+        *(survey, bands, framed(raw, masters, mapped), masters.defects is not None, sigma),
+        *(colours(bayer_pattern), binning, small, places, values, found),
     )
     lone = Patches(
         np.concatenate([row[: max(n, 0)] for row, n in zip(places, found, strict=True)]),
@@ -107,7 +106,9 @@ def _mapped(raw: Raw, masters: Masters) -> Patches:
     if repairs is None:
         return Patches()
     values = np.empty(len(repairs.places), np.float32)
-    in_parallel(mend, len(values), raw, *pedestal_and_flat(masters), repairs.sources, repairs.weights, values)
+    in_parallel(
+        *(mend, len(values), framed(raw, masters, Patches()), repairs.sources, repairs.weights, values)
+    )
     lost = Patches(repairs.lost.astype(np.int64), np.full(len(repairs.lost), np.nan, np.float32))
     return _merged(Patches(repairs.places.astype(np.int64), values), lost)
 

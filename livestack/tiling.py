@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from livestack.kernels.stacking import TILE_COLUMNS, TILE_ROWS
+from livestack.kernels.tiles import TILE_COLUMNS, TILE_ROWS
 from livestack.warp import Warp
 
 

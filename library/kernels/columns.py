@@ -3,8 +3,6 @@
 A rule looks at the sorted samples of a pixel and cuts from the two ends, as what is far from a centre is at
 an end: what is kept is ``samples[low:high]``, and the order of the frames cannot matter. Samples are float64,
 relative to their own median, which keeps sums of squares exact enough and those of equal values exactly zero.
-
-All is in one file because numba's cache looks for changes in the file of the called function alone.
 """
 
 from __future__ import annotations
@@ -12,8 +10,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from library.kernels.compiling import kernel
 
 AVERAGE, MEDIAN, SIGMA_CLIP, WINSORIZED, PERCENTILE, LINEAR_FIT = range(6)
 
@@ -39,7 +38,7 @@ _AT_LEAST = 3
 """From fewer samples nothing is cut: two that differ do not say which is wrong."""
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def median(samples: Samples, low: int, high: int) -> float:
     """Median of sorted samples[low:high]."""
     last = high - low - 1
@@ -47,7 +46,7 @@ def median(samples: Samples, low: int, high: int) -> float:
     return middle
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def mean_and_deviation(samples: Samples, low: int, high: int) -> tuple[float, float]:
     """Mean and population standard deviation of samples[low:high]."""
     total = 0.0
@@ -60,7 +59,7 @@ def mean_and_deviation(samples: Samples, low: int, high: int) -> tuple[float, fl
     return mean, math.sqrt(squares / (high - low))
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def median_deviation(samples: Samples, low: int, high: int, centre: float) -> float:
     """Median distance from the centre, in one walk outwards from it."""
     right = low
@@ -82,7 +81,7 @@ def median_deviation(samples: Samples, low: int, high: int, centre: float) -> fl
     return 0.5 * (nearer + farther)
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def cut(samples: Samples, low: int, high: int, lowest: float, highest: float) -> Range:
     """The range without what is below ``lowest`` or above ``highest``."""
     while low < high and samples[low] < lowest:
@@ -92,7 +91,7 @@ def cut(samples: Samples, low: int, high: int, lowest: float, highest: float) ->
     return low, high
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def sigma_clip(
     samples: Samples,
     low: int,
@@ -122,7 +121,7 @@ def sigma_clip(
     return low, high
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def winsorized(
     samples: Samples,
     low: int,
@@ -172,7 +171,7 @@ def winsorized(
     return low, high
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def percentile(samples: Samples, low: int, high: int, below: float, above: float, level: float) -> Range:
     """Cut once what is further from the median, ``level``, than these fractions of it."""
     if high - low < _AT_LEAST or level <= 0.0:
@@ -181,7 +180,7 @@ def percentile(samples: Samples, low: int, high: int, below: float, above: float
     return (first, last) if first < last else (low, high)
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def linear_fit(samples: Samples, low: int, high: int, below: float, above: float, rounds: int) -> Range:
     """Cut ends that are far from the straight line through the sorted samples, in mean absolute residuals.
 
@@ -213,7 +212,7 @@ def linear_fit(samples: Samples, low: int, high: int, below: float, above: float
     return low, high
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def combine_words(
     words: Words,
     network: Pairs,
@@ -242,7 +241,7 @@ def combine_words(
     return kept
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def combine_floats(
     frames: Floats,
     network: Pairs,
@@ -277,7 +276,7 @@ def combine_floats(
     return kept
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _combine_lanes(
     lanes: Floats,
     start: int,
@@ -317,7 +316,7 @@ def _combine_lanes(
     return kept
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _sort(lanes: Floats, network: Pairs) -> None:
     for k in range(network.shape[0]):
         upper = lanes[network[k, 0]]
@@ -328,7 +327,7 @@ def _sort(lanes: Floats, network: Pairs) -> None:
             lower[j] = b if a < b else a  # noqa: FURB136 - the same
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _reduce(
     lanes: Floats,
     j: int,

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from livestack.kernels.resampling import FAST
+from library.kernels.compiling import kernel
 
 
-@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
+@kernel(fast=True)
 def demosaic(mosaic, colours, x0, y0, turn, planes) -> None:  # type: ignore[no-untyped-def]
     """Bilinear, into ``planes`` (3, rows, columns); the outermost row and column repeat their neighbours.
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from library.kernels.compiling import kernel
 from livestack.kernels.keys import CLASSES
-from livestack.kernels.resampling import FAST
 
 BAND_ROWS = 32
 
@@ -18,13 +17,13 @@ _SLOPE_SCATTER = np.float32(0.3)
 CLASS_WEIGHTS = (2.0 ** (-np.arange(CLASSES) / 2)).astype(np.float32)
 
 
-@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy", inline="always")
+@kernel(fast=True, inline=True)
 def _decoded(key, inverse):  # type: ignore[no-untyped-def]
     code = np.int32(key) >> 3
     return np.float32(code * abs(code)) * inverse
 
 
-@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy", inline="always")
+@kernel(fast=True, inline=True)
 def _without(weights, mean, m2, value, weight):  # type: ignore[no-untyped-def]
     """Take one value out of the moments; the last one stays."""
     rest = max(weights - weight, np.float32(1e-3))
@@ -33,40 +32,28 @@ def _without(weights, mean, m2, value, weight):  # type: ignore[no-untyped-def]
     return rest, left, max(m2 - step * step * (weight * rest / weights), np.float32(0))
 
 
-@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy", inline="always")
+@kernel(fast=True, inline=True)
 def _variance(m2, n, signal, step, noise2):  # type: ignore[no-untyped-def]
     """Variance of a value of weight one around the mean of n others."""
     known = noise2 + signal * signal + step * step
     return max((m2 + _PRIOR_VALUES * known) / (max(n - 1, np.float32(0)) + _PRIOR_VALUES), noise2)
 
 
-@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
+@kernel(fast=True)
 def judged_mean(  # type: ignore[no-untyped-def]
-    first_band,
-    last_band,
-    count,
-    weights,
-    mean,
-    m2,
-    largest,
-    second,
-    smallest,
-    class_weights,
-    per_root,
-    sky,
-    noise2,
-    zero,
-    picture,
+    first, last, stack, class_weights, per_root, sky, noise2, zero, picture
 ):
     """Write some bands of the picture (channels, H, W), ``zero`` (channels) added; return what was rejected.
 
     ``sky`` and ``noise2`` (channels) are the background's level and the variance of a value of weight one.
     0 where nothing was seen.
     """
+    count, weights, mean, m2 = stack.seen, stack.weights, stack.mean, stack.m2
+    largest, second, smallest = stack.largest, stack.second, stack.smallest
     channels, height, width = mean.shape
     inverse = np.float32(1) / np.float32(per_root * per_root)
     gone = 0
-    for band in range(first_band, last_band):
+    for band in range(first, last):
         top, bottom = band * BAND_ROWS, min((band + 1) * BAND_ROWS, height)
         before, after = max(top - 1, 0), min(bottom + 1, height)
         calm = np.empty((after - before, width), np.float32)

@@ -8,8 +8,9 @@ into tiles, each with its own affine map, so that any smooth distortion costs no
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from library.kernels.compiling import kernel
 
 PHASES = 1024
 """Positions are taken to 1/1024 px."""
@@ -37,11 +38,7 @@ def _normalised(weights: NDArray[np.float64]) -> Plane:
     return np.ascontiguousarray(weights / weights.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
-FAST = {"contract", "reassoc", "nsz", "arcp", "afn"}
-"""What the compiler may do to floats; not-a-number keeps its meaning."""
-
-
-@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
+@kernel(fast=True)
 def along_rows(
     source: Plane, table: Plane, alpha: float, beta: float, gamma: float, bow: float, out: Plane
 ) -> None:
@@ -65,7 +62,7 @@ def along_rows(
             _convolve(row, weights, shift, left, right, target)
 
 
-@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy", inline="always")
+@kernel(fast=True, inline=True)
 def _convolve(row: Plane, weights: Plane, shift: int, left: int, right: int, target: Plane) -> None:
     if len(weights) == 6:
         w0, w1, w2, w3, w4, w5 = weights[0], weights[1], weights[2], weights[3], weights[4], weights[5]
@@ -105,7 +102,7 @@ def _convolve(row: Plane, weights: Plane, shift: int, left: int, right: int, tar
             target[u] += weight * row[u + shift + k]
 
 
-@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
+@kernel(fast=True)
 def along_columns(source: Plane, table: Plane, d: float, e: float, f: float, bow: float, out: Plane) -> None:
     """Resample each column u of ``source`` at y = d·u + e·v + f, for every row v of ``out``."""
     height, width = out.shape
@@ -141,44 +138,45 @@ def along_columns(source: Plane, table: Plane, d: float, e: float, f: float, bow
                 left = right
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@kernel()
 def lowest(  # type: ignore[no-untyped-def]
-    source, alpha, beta, gamma, bow_x, d, e, f, bow_y, low
+    source, alpha, beta, gamma, region, low
 ) -> None:
     """Least of the 4×4 samples of ``source`` around each place of ``low``, as the two passes see them."""
     rows = source.shape[0]
     height, width = low.shape
     lows = np.empty((rows, width), np.float32)
-    length = _steady(abs(alpha - 1.0) + 4 * abs(bow_x) / width, width)
+    length = _steady(abs(alpha - 1.0) + 4 * abs(region.bow_x) / width, width)
     for j in range(rows):
         row = source[j]
         for left in range(0, width, length):
             right = min(left + length, width)
             middle = (left + right - 1) // 2
-            x = alpha * middle + beta * j + gamma + bent(bow_x, middle, width)
+            x = alpha * middle + beta * j + gamma + bent(region.bow_x, middle, width)
             shift = int(np.floor(x)) - middle - 1
             for u in range(left, right):
                 i = u + shift
                 lows[j, u] = min(min(row[i], row[i + 1]), min(row[i + 2], row[i + 3]))
     for v in range(height):
         for u in range(width):
-            j = int(np.floor(d * u + e * v + f + bent(bow_y, u, width))) - 1
+            y = region.d * u + region.e * v + region.ty + bent(region.bow_y, u, width)
+            j = int(np.floor(y)) - 1
             low[v, u] = min(min(lows[j, u], lows[j + 1, u]), min(lows[j + 2, u], lows[j + 3, u]))
 
 
-@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
-def directly(source: Plane, table: Plane, inverse: NDArray[np.float64], out: Plane, low: Plane) -> None:
-    """Resample ``source`` at (x, y) = inverse · (u, v, 1), without the two passes: for steep angles.
+@kernel(fast=True)
+def directly(source, table, region, out, low) -> None:  # type: ignore[no-untyped-def]
+    """Resample ``source`` at a region's places without the two passes: for steep angles.
 
-    ``inverse`` (2, 4) has the bow in its last column; ``low`` receives the least of the nearest 4×4 samples.
+    ``low`` receives the least of the nearest 4×4 samples.
     """
     height, width = out.shape
     taps = table.shape[1]
     before = taps // 2 - 1
     for v in range(height):
         for u in range(width):
-            x = inverse[0, 0] * u + inverse[0, 1] * v + inverse[0, 2] + bent(inverse[0, 3], u, width)
-            y = inverse[1, 0] * u + inverse[1, 1] * v + inverse[1, 2] + bent(inverse[1, 3], u, width)
+            x = region.a * u + region.b * v + region.tx + bent(region.bow_x, u, width)
+            y = region.d * u + region.e * v + region.ty + bent(region.bow_y, u, width)
             i, j = int(np.floor(x)), int(np.floor(y))
             across, down = table[int((x - i) * PHASES + 0.5)], table[int((y - j) * PHASES + 0.5)]
             total, least = np.float32(0), np.float32(np.inf)
@@ -194,14 +192,14 @@ def directly(source: Plane, table: Plane, inverse: NDArray[np.float64], out: Pla
             out[v, u], low[v, u] = total, least
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+@kernel(inline=True)
 def bent(bow: float, u: int, width: int) -> float:
     """How far a tile's row is off its straight line at column u: a parabola, ``bow`` in the middle."""
     s = u / width
     return 4 * bow * s * (1 - s)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+@kernel(inline=True)
 def _steady(drift: float, length: int) -> int:
     """Over how many pixels a phase that drifts by so much a pixel stays the same within 1/32 px."""
     drift = abs(drift)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from livestack.kernels.resampling import FAST
+from library.kernels.compiling import kernel
+from livestack.kernels.frames import calibrated
 
 _ROUNDS = 12
 _MIN_VARIANCE = 0.12
 
 
-@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
+@kernel(fast=True)
 def peaks(flat, threshold, xs, ys, heights):  # type: ignore[no-untyped-def]
     """List the local maxima of ``flat`` (H, W), smoothed by 1-2-1 both ways, that reach ``threshold``.
 
@@ -56,39 +56,22 @@ def peaks(flat, threshold, xs, ys, heights):  # type: ignore[no-untyped-def]
     return n
 
 
-@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
+@kernel(fast=True)
 def measure(  # type: ignore[no-untyped-def]
-    first_star,
-    last_star,
-    raw,
-    pedestal,
-    inverse_flat,
-    places,
-    values,
-    saturation,
-    x,
-    y,
-    level,
-    half,
-    radius,
-    mosaic,
-    shape,
-    flux,
-    peak,
-    full,
+    first, last, frame, saturation, x, y, level, half, radius, mosaic, shape, flux, peak, full
 ):
     """Measure some of the N stars at about (``x``, ``y``) of a raw frame over the sky ``level`` (N).
 
     ``shape`` (N, 5) receives x, y and the variances xx, yy, xy by adaptive moments (Bernstein & Jarvis 2002,
     see :mod:`measure.moments`), not-a-number for what is no star; ``flux`` the sum within ``radius``;
-    ``peak`` the highest pixel; ``full`` whether a pixel in reach of the core is saturated. ``places`` and
-    ``values`` replace lone pixels. Of a ``mosaic``, 2×2 pixels are averaged first: they hold every colour
-    wherever they lie, and widen a star about as much as a demosaic does.
+    ``peak`` the highest pixel; ``full`` whether a pixel in reach of the core is saturated. Of a ``mosaic``,
+    2×2 pixels are averaged first: they hold every colour wherever they lie, and widen a star about as much as
+    a demosaic does.
     """
+    raw, places, values = frame.raw, frame.places, frame.values
     height, width = raw.shape
-    has_pedestal, has_flat = pedestal.shape == raw.shape, inverse_flat.shape == raw.shape
     side = 2 * half + 1
-    for n in range(first_star, last_star):
+    for n in range(first, last):
         column, row = int(np.round(x[n])), int(np.round(y[n]))
         stamp = np.zeros((side, side), np.float32)
         full[n] = False
@@ -99,14 +82,9 @@ def measure(  # type: ignore[no-untyped-def]
                 continue
             left, right = max(column - half, 0), min(column + half, width - 1)
             for p in range(left, right + 1):
-                value = np.float32(raw[q, p])
-                if value >= saturation and abs(p - column) <= 3 and abs(q - row) <= 3:
+                if raw[q, p] >= saturation and abs(p - column) <= 3 and abs(q - row) <= 3:
                     full[n] = True
-                if has_pedestal:
-                    value -= pedestal[q, p]
-                if has_flat:
-                    value *= inverse_flat[q, p]
-                stamp[j, p - column + half] = value - level[n]
+                stamp[j, p - column + half] = calibrated(frame, q, p) - level[n]
             i = np.searchsorted(places, q * width + left)
             while i < len(places) and places[i] <= q * width + right:
                 stamp[j, places[i] - q * width - column + half] = values[i] - level[n]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from livestack.kernels.resampling import FAST
+from library.kernels.compiling import kernel
+from livestack.kernels.frames import calibrated
 
 BAND_ROWS = 48
 PATCHES_PER_BAND = 0.05
@@ -19,43 +19,31 @@ _LEAST_SOURCES = 4
 _MAPPED_NEIGHBOURS = np.float32(0.03)
 
 
-@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
+@kernel(fast=True)
 def survey(  # type: ignore[no-untyped-def]
-    first_band,
-    last_band,
-    raw,
-    pedestal,
-    inverse_flat,
-    noise,
-    colours,
-    binning,
-    mapped,
-    mapped_values,
-    is_mapped,
-    small,
-    places,
-    values,
-    found,
+    first, last, frame, is_mapped, noise, colours, binning, small, places, values, found
 ):
     """Calibrate some bands of a frame (h, w), bin it, and list what lone pixels are to be replaced by.
 
-    ``mapped`` (N) are the flat places, sorted, of the pixels that a defect map names, ``mapped_values`` what
-    replaces them; with a map (``is_mapped``) the search for lone ones spares whatever might be a star: a
-    bright pixel's neighbours must hold less than 3 % of it on average, their noise considered (a Gaussian
-    star of FWHM 1 px that is centred on its pixel has 6 % there). ``small`` (channels, h // binning, w //
-    binning) receives means. ``colours`` (2, 2) gives the channels of a mosaic's cell, -1 for mono. A pixel is
-    lone if it is 6 ``noise`` from the median of the eight of its colour around it and its direct neighbours
-    are not; a star spreads over them, whatever their colour. ``places`` and ``values`` (bands, n) receive
-    flat places and replacements, ``found`` (bands) their number, -1 if there were too many. Pixels without
-    data among enough that have some are listed, too. ``noise`` 0 looks for these alone, below 0 for none.
+    The frame's places are those of the pixels that a defect map names; with a map (``is_mapped``) the search
+    for lone ones spares whatever might be a star: a bright pixel's neighbours must hold less than 3 % of it
+    on average, their noise considered (a Gaussian star of FWHM 1 px that is centred on its pixel has 6 %
+    there). ``small`` (channels, h // binning, w // binning) receives means. ``colours`` (2, 2) gives the
+    channels of a mosaic's cell, -1 for mono. A pixel is lone if it is 6 ``noise`` from the median of the
+    eight of its colour around it and its direct neighbours are not; a star spreads over them, whatever their
+    colour. ``places`` and ``values`` (bands, n) receive flat places and replacements, ``found`` (bands) their
+    number, -1 if there were too many. Pixels without data among enough that have some are listed, too.
+    ``noise`` 0 looks for these alone, below 0 for none.
     """
+    raw, pedestal, inverse_flat = frame.raw, frame.pedestal, frame.inverse_flat
+    mapped, mapped_values = frame.places, frame.values
     height, width = raw.shape
     has_pedestal, has_flat = pedestal.shape == raw.shape, inverse_flat.shape == raw.shape
     mosaic = colours[0, 0] >= 0
     step = 2 if mosaic else 1
     channels = small.shape[0]
     margin = step + 1
-    for band in range(first_band, last_band):
+    for band in range(first, last):
         top, bottom = band * BAND_ROWS, min((band + 1) * BAND_ROWS, height)
         before, after = max(top - margin, 0), min(bottom + margin, height)
         pixels = np.empty((after - before, width), np.float32)
@@ -152,7 +140,7 @@ def survey(  # type: ignore[no-untyped-def]
                     small[channel, v, u] = totals[channel] / known[channel] if known[channel] > 0 else np.nan
 
 
-@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy", inline="always")
+@kernel(fast=True, inline=True)
 def _like(pixels, q, x, step, around):  # type: ignore[no-untyped-def]
     """Median of the 3×3 pixels of one colour but for the middle one, and how many of them are known."""
     n = 0
@@ -173,33 +161,27 @@ def _like(pixels, q, x, step, around):  # type: ignore[no-untyped-def]
     return np.float32(0.5) * (around[(n - 1) // 2] + around[n // 2]), n
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+@kernel(inline=True)
 def _mirrored(place, length):  # type: ignore[no-untyped-def]
     """A place beyond the end, as far within it."""
     return place if place < length else 2 * length - 2 - place
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def mend(first, last, raw, pedestal, inverse_flat, sources, weights, values):  # type: ignore[no-untyped-def]
+@kernel()
+def mend(first, last, frame, sources, weights, values):  # type: ignore[no-untyped-def]
     """Fill ``values`` (N) for some mapped pixels: the weighted sums of calibrated pixels at ``sources`` (N,
     12).
 
     Where a source has no data, the median of those that have takes the sum's place, if there are four.
     """
-    width = raw.shape[1]
-    has_pedestal, has_flat = pedestal.shape == raw.shape, inverse_flat.shape == raw.shape
+    width = frame.raw.shape[1]
     known = np.empty(sources.shape[1], np.float32)
     for i in range(first, last):
         total, n, torn = np.float32(0), 0, False
         for k in range(sources.shape[1]):
             if weights[i, k] == 0:
                 continue
-            y, x = sources[i, k] // width, sources[i, k] % width
-            value = np.float32(raw[y, x])
-            if has_pedestal:
-                value -= pedestal[y, x]
-            if has_flat:
-                value *= inverse_flat[y, x]
+            value = calibrated(frame, sources[i, k] // width, sources[i, k] % width)
             if value - value == 0:
                 known[n] = value
                 n += 1

@@ -1,0 +1,64 @@
+"""How the loops over pixels are compiled, and where what was compiled is kept.
+
+numba keeps compiled code and looks for changes in the compiled function's own file alone, not in what it
+calls. So the code is kept by the content of the whole folder of kernels: after an update nothing stale runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from numba import config, njit
+
+Kernel = Callable[..., Any]
+
+FAST = {"contract", "reassoc", "nsz", "arcp", "afn"}
+"""What the compiler may do to floats in a ``fast`` kernel; not-a-number keeps its meaning."""
+
+
+def kernel(*, fast: bool = False, inline: bool = False) -> Callable[[Kernel], Kernel]:
+    """Compile a function at its first call, to run outside Python's lock, and keep the result on disk.
+
+    ``fast`` lets sums be reordered and products contracted; ``inline`` is for small functions within loops.
+    """
+    options: dict[str, Any] = {
+        "nogil": True,
+        "error_model": "numpy",
+        "fastmath": FAST if fast else False,
+        "inline": "always" if inline else "never",
+    }
+
+    def compiled(function: Kernel) -> Kernel:
+        try:
+            with _kept_by_content(Path(function.__code__.co_filename).parent):
+                kept: Kernel = njit(cache=True, **options)(function)
+        except RuntimeError:  # no folder can be written
+            kept = njit(**options)(function)
+        return kept
+
+    return compiled
+
+
+@contextmanager
+def _kept_by_content(folder: Path) -> Iterator[None]:
+    before: str = vars(config)["CACHE_DIR"]
+    top = Path(before or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    vars(config)["CACHE_DIR"] = str(top / "firstlight" / "kernels" / _content(folder))
+    try:
+        yield
+    finally:
+        vars(config)["CACHE_DIR"] = before
+
+
+@cache
+def _content(folder: Path) -> str:
+    sha256 = hashlib.sha256()
+    for file in sorted(folder.glob("*.py")):
+        sha256.update(file.name.encode() + b"\0" + file.read_bytes())
+    return sha256.hexdigest()[:16]
