@@ -163,6 +163,9 @@ def _(event: acq.PlanEnded) -> str:
 
 @_tell.register
 def _(event: MasterBuilt) -> str:
+    derived = {"defects": "defect map", "dark_model": "dark model"}
+    if event.kind in derived:
+        return f"{derived[event.kind]} from {event.n_frames} frames"
     name = " ".join(filter(None, (event.kind.replace("_", " "), event.filter)))
     length = f" of {exposure(event.exposure_s)}" if event.exposure_s else ""
     return f"master {name} from {event.n_frames} frames{length}"

@@ -14,7 +14,7 @@ import pytest
 from firstlight.choices import gist, in_a_line
 from firstlight.choosing import choose, model_temp_c
 from firstlight.errors import FirstlightError
-from firstlight.events import CalibrationChosen, Stamped
+from firstlight.events import CalibrationChosen, MasterBuilt, Stamped
 from firstlight.stack_calibration import Wanted
 from firstlight.stack_files import stack_files
 from firstlight.stacker import Job
@@ -135,6 +135,19 @@ def test_the_log_tells_it_in_a_line_and_warns_of_what_does_not_fit(library: Libr
     assert state.calibration == events[1].event
     assert state.log[-1].level == "warning"
     assert gist(chosen(library, dataclasses.replace(meta, sensor_temp_c=-10.1))) == gist(good)
+
+
+@pytest.mark.parametrize(
+    ("kind", "line"),
+    [
+        ("dark", "master dark from 24 frames of 60 s"),
+        ("defects", "defect map from 24 frames"),
+        ("dark_model", "dark model from 24 frames"),
+    ],
+)
+def test_what_was_built_is_called_by_its_name(kind: str, line: str) -> None:
+    event = MasterBuilt(kind=kind, path="x.fits", n_frames=24, exposure_s=60.0, filter=None)
+    assert describe(Stamped(time=datetime(2026, 3, 1, tzinfo=UTC), run="", event=event)) == line
 
 
 @pytest.mark.parametrize(
