@@ -18,6 +18,7 @@ NEAR_C = 0.5
 """Beyond the temperatures that were shot by no more than this is still inside."""
 
 _STRIP_PIXELS = 1 << 20
+_SAMPLED_ROWS = 32
 _GLOW_STRAY = 0.03
 """Share of the glow that it may stray from its power law (1 σ). From one temperature alone, whether it grows
 with temperature is not known either."""
@@ -65,6 +66,15 @@ def synthesise(model: DarkModel, exposure_s: float, temp_c: float) -> Synthetic:
         uncertainty=uncertainty,
         outside=outside(model, exposure_s, temp_c),
     )
+
+
+def typical_uncertainty_adu(model: DarkModel, exposure_s: float, temp_c: float) -> float:
+    """What :attr:`Synthetic.noise_adu` will be, from a few rows of the model: at once, without the dark."""
+    height = model.shape[0]
+    glow = GlowMap.of(model)
+    tops = np.unique(np.linspace(0, height - 1, _SAMPLED_ROWS).astype(int))
+    sampled = [_strip(model, exposure_s, temp_c, slice(top, top + 1), glow)[1] for top in tops]
+    return float(np.median(sampled))
 
 
 def _strip(

@@ -12,7 +12,13 @@ from library.comparison import Comparison, compare
 from library.coverage import Calibration, Coverage, Match, NearMiss, Verdict
 from library.fitness import EXPOSURE, TEMPERATURE, temperature_c
 from library.frames import FrameKind, FrameMeta, FrameRecord
-from library.residual import DOUBLING_C, bias_residual_adu, dark_residual_adu, flat_residual_adu
+from library.residual import (
+    DOUBLING_C,
+    bias_residual_adu,
+    dark_residual_adu,
+    flat_residual_adu,
+    modelled_residual_adu,
+)
 from library.shelves import Shelf
 from library.store import Library
 from library.tolerances import Tolerances, read_tolerances
@@ -157,7 +163,7 @@ class _Chooser:
             record=record,
             coverage=coverage,
             reasons=(self._introduced(record), *notes),
-            residual_noise_adu=self._residual_adu(record.meta),
+            residual_noise_adu=self._residual_adu(record),
             fields=compared.fields(row),
             near_misses=tuple(miss for miss in near if miss.record is not record)[:NEAR_MISSES_TOLD],
         )
@@ -173,8 +179,11 @@ class _Chooser:
             return f"{record.path.name}: {frames}"
         return f"{record.path.name}: {frames}, {found_c - wanted_c:+.1f} °C from the frame"
 
-    def _residual_adu(self, master: FrameMeta) -> float | None:
+    def _residual_adu(self, record: FrameRecord) -> float | None:
+        master = record.meta
         match master.kind:
+            case FrameKind.DARK_MODEL:
+                return modelled_residual_adu(self.frame, record)
             case FrameKind.DARK | FrameKind.FLAT_DARK:
                 return dark_residual_adu(self.frame, master, self._bias_like(master))
             case FrameKind.FLAT:

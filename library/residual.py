@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
+from pathlib import Path
 
+from library.errors import LibraryError
 from library.fitness import temperature_c
-from library.frames import FrameKind, FrameMeta
+from library.frames import FrameKind, FrameMeta, FrameRecord
 
 DOUBLING_C = 6.0
 """The step that doubles dark current, where nothing is known of the camera; the dark model's prior too."""
@@ -73,6 +76,28 @@ def _pattern_adu(dark: FrameMeta, noise_adu: float, bias: FrameMeta | None) -> f
     if bias is not None and bias.spread_adu is not None and bias.noise_adu is not None:
         pattern_2 -= max(bias.spread_adu**2 - bias.noise_adu**2, 0.0)
     return math.sqrt(max(pattern_2, 0.0))
+
+
+def modelled_residual_adu(frame: FrameMeta, model: FrameRecord) -> float | None:
+    """The noise that a synthesised dark leaves: the model's stated uncertainty of a typical pixel.
+
+    ``None`` for a frame without exposure or temperature, or a model that can no longer be read.
+    """
+    temp_c = temperature_c(frame)
+    if frame.exposure_s is None or temp_c is None:
+        return None
+    return _of_model(model.path, model.sha256, frame.exposure_s, round(temp_c, 1))
+
+
+@lru_cache(maxsize=64)
+def _of_model(path: Path, _sha256: str, exposure_s: float, temp_c: float) -> float | None:
+    from library.dark_model_file import read_model  # numba takes a second to load
+    from library.dark_model_synthesis import typical_uncertainty_adu
+
+    try:
+        return typical_uncertainty_adu(read_model(path), exposure_s, temp_c)
+    except LibraryError:
+        return None
 
 
 def flat_residual_adu(flat: FrameMeta, level_adu: float | None) -> float | None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from library.coverage import Coverage
 from library.dark_model import build_dark_models, synthesise_dark
 from library.dark_model_file import read_model
 from library.dark_model_law import Exposures, fit_law
@@ -16,6 +18,7 @@ from library.dark_model_pixels import OWN_SLOPE
 from library.dark_model_synthesis import outside, synthesise
 from library.errors import LibraryError
 from library.frames import FrameKind
+from library.matching import match
 from library.reading import read_frame
 from library.store import Library
 from tests.library.dark_camera import DarkCamera
@@ -206,6 +209,19 @@ def test_the_law_is_found_again(doubling_c: float, exponent: float | None, seed:
     if exponent is not None and fit.glow_adu is not None and fit.law.glow_exponent is not None:
         assert fit.law.glow_exponent == pytest.approx(exponent, abs=0.03)
         assert fit.glow_adu[:15] == pytest.approx(glow[:15], abs=1.0)
+
+
+def test_a_match_says_what_noise_the_synthesised_dark_will_leave(
+    shot: tuple[DarkCamera, Path], tmp_path: Path
+) -> None:
+    path = synthesise_dark(model_path(shot[1]), 60.0, -15.0, tmp_path)
+    light = replace(read_frame(path).meta, kind=FrameKind.LIGHT, n_combined=1)
+    with Library.open(shot[1]) as library:
+        found = match(library, light).dark
+        elsewhere = match(library, replace(light, sensor_temp_c=None, set_temp_c=None)).dark
+    assert found.coverage is Coverage.MODELLED
+    assert found.residual_noise_adu == pytest.approx(read_frame(path).meta.noise_adu, rel=0.05)
+    assert elsewhere.residual_noise_adu is None
 
 
 @pytest.mark.fitsverify
