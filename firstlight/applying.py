@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,8 +34,21 @@ def load(used: tuple[Used, ...], bayer_pattern: str | None) -> Masters:
     )
 
 
+_planes: WeakValueDictionary[tuple[str, int], NDArray[np.float32]] = WeakValueDictionary()
+"""Planes in use, by file and when it was written: the filters of a night share one dark."""
+
+
 def _plane(path: str | None) -> NDArray[np.float32] | None:
-    return None if path is None else read_frame(path).pixels.astype(np.float32, copy=False)
+    if path is None:
+        return None
+    try:
+        key = path, Path(path).stat().st_mtime_ns
+    except OSError:
+        key = path, 0  # reading it will say what is wrong
+    plane = _planes.get(key)
+    if plane is None:
+        plane = _planes[key] = np.ascontiguousarray(read_frame(path).pixels, dtype=np.float32)
+    return plane
 
 
 def scaling_cards(scalings: Sequence[Scaling]) -> Iterator[Card]:
