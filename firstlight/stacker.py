@@ -50,8 +50,10 @@ def main() -> None:
 def serve(requests: IO[str], replies: IO[str], pictures: Path, target: str) -> None:
     """Answer each request line; heavy imports happen here, before the first one comes."""
     from firstlight.stacks import Stacks
+    from livestack.warm import warm_up
 
     stacks = Stacks(pictures, target)
+    warm_up()  # while the first exposure runs
     for line in requests:
         request = json.loads(line)
         if "add" in request:
