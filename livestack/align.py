@@ -18,6 +18,7 @@ from scipy.spatial import cKDTree
 from scipy.special import bdtrc
 
 from livestack.geometry import Matrix, Points, apply, fit_affine, fit_similarity, scale
+from livestack.warp import Bend, Warp, terms
 from measure.stars import Stars
 
 MIN_STARS = 6
@@ -34,15 +35,29 @@ _MAX_DRIFT_PX = 60.0
 _CENTROID_FLOOR_PX = 0.02
 _AFFINE_MIN_MATCHES = 20
 _AFFINE_GAIN = 0.95
+_BEND_MIN_MATCHES = 60
+_BEND_GAIN = 0.75
+_BEND_RIDGE = 1e-6
+_BEND_ROUNDS = ((3.0, 12.0), (3.0, 6.0), (3.0, 3.0), (2.0, 3.0), (1.5, 3.0), (1.5, 3.0))
+"""Radii in pixels to match within, and how far a bend may swing up beyond its stars (:func:`_bend`)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Transform:
-    """``matrix`` is 3×3, sub → reference; ``pairs`` (N, 2) index the matched stars of sub and reference."""
+    """``matrix`` is 3×3, sub → reference; ``pairs`` (N, 2) index the matched stars of sub and reference.
+
+    ``bend`` comes on top where the stars ask for it: distortion moves with the field, not with the stars.
+    """
 
     matrix: Matrix
     rms_px: float
     pairs: NDArray[np.intp]
+    bend: Bend | None = None
+
+    @property
+    def warp(self) -> Warp:
+        """Matrix and bend."""
+        return Warp(self.matrix, self.bend)
 
     @property
     def n_matches(self) -> int:
@@ -111,11 +126,53 @@ def _refine(stars: Stars, reference: Stars, guess: Matrix) -> Transform | None:
         if fitted is None:
             return None
         matrix = fitted
-    moved = apply(matrix, source)
+    warp = Warp(matrix)
+    for radius, swing in _BEND_ROUNDS:  # from the middle outwards
+        i, j = pairs.T
+        bend = _bend(apply(matrix, source[i]), target[j], variance_s[i] + variance_t[j], swing)
+        if bend is None:
+            warp = Warp(matrix)
+            break
+        warp = Warp(matrix, bend)
+        pairs = _match(tree, warp.forwards(source), radius)
+    moved = warp.forwards(source)
     residual = np.hypot(*(moved[pairs[:, 0]] - target[pairs[:, 1]]).T)
     if not _believable(moved, target, len(pairs), _SEARCH_RADII_PX[-1]):
         return None
-    return Transform(matrix, float(np.sqrt(np.mean(residual**2))), pairs)
+    return Transform(matrix, float(np.sqrt(np.mean(residual**2))), pairs, warp.bend)
+
+
+def _bend(moved: Points, target: Points, variance: NDArray[np.float64], swing: float) -> Bend | None:
+    """What is left of the stars' distances after the matrix as a smooth field, if that explains clearly more.
+
+    Cauchy weights as in the matrix's own fit. Judged by the median residual, corrected for the ten terms
+    that any field of noise would feed; and not believed where it swings up to more than ``swing`` times what
+    it is at the stars, in the corners around them.
+    """
+    if len(moved) < _BEND_MIN_MATCHES:
+        return None
+    low, high = moved.min(axis=0), moved.max(axis=0)
+    centre, reach = (low + high) / 2, float((high - low).max()) / 2
+    design, left = terms((moved - centre) / reach), target - moved
+    weight = 1.0 / variance
+    coefficients = np.zeros((design.shape[1], 2))
+    before = after = np.inf
+    for turn in range(4):
+        normal = (design * weight[:, None]).T @ design
+        damped = normal + _BEND_RIDGE * np.trace(normal) / len(normal) * np.eye(len(normal))
+        coefficients = np.linalg.solve(damped, (design * weight[:, None]).T @ left)
+        normalised = ((left - design @ coefficients) ** 2).sum(axis=1) / variance
+        typical = max(float(np.median(normalised)), 1e-12)
+        weight = 1.0 / variance / (1.0 + normalised / (6.0 * typical))
+        if turn == 0:
+            before = float(np.median((left**2).sum(axis=1) / variance))
+        after = typical
+    freedom = 1 - 2 * design.shape[1] / (2 * len(moved))
+    bend = Bend(centre, reach, coefficients)
+    corners = np.array([[low[0], low[1]], [high[0], low[1]], [low[0], high[1]], [high[0], high[1]]])
+    largest = float(np.hypot(*(design @ coefficients).T).max())
+    steady = float(np.hypot(*bend.at(corners).T).max()) < swing * largest
+    return bend if after < _BEND_GAIN * freedom * before and steady else None
 
 
 def _variance(stars: Stars) -> NDArray[np.float64]:

@@ -165,7 +165,7 @@ class LiveStack:
         with done.stage("align"):
             reference = self._reference or _Reference(stars, shape, mosaic)
             transform = self._aligned(stars, reference)
-            warp = Warp(transform.matrix)
+            warp = transform.warp
             overlap = _overlap(warp, shape, reference.shape)
             if overlap < self._settings.min_overlap:
                 raise _NotThisOne("no overlap", f"it covers {overlap:.0%} of the reference")
