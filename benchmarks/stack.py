@@ -1,26 +1,30 @@
-"""A sub from the disk into the live stack, against plain Python: astropy, numpy, astroalign, running mean."""
+"""A sub from the disk into the live stack, against plain Python, Siril's batch and the memory's own speed.
+
+Each way runs in a process of its own, so that its peak of memory is its own. ``--siril`` needs siril-cli.
+"""
 
 from __future__ import annotations
 
+import argparse
+import json
+import multiprocessing
+import resource
+import shutil
 import statistics
+import subprocess
 import tempfile
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import astroalign
 import numpy as np
-from astropy.io import fits
 from numpy.typing import NDArray
 
-from library.reading import read_frame
-from library.writing import write_image
-from livestack.engine import LiveStack, Sub
-from livestack.events import SubAccepted
-from livestack.masters import prepare
-
-SIZES = {"2 Mpx": (1080, 1936), "9 Mpx": (2822, 4144), "26 Mpx": (4176, 6248)}
-SUBS = 5
+SIZES = {"2": (1080, 1936), "9": (2822, 4144), "26": (4176, 6248), "61": (6388, 9576)}
 STARS_PER_MPX = 300
+TICK_S = 0.002
 
 
 def field(shape: tuple[int, int], shift: float, seed: int) -> NDArray[np.uint16]:
@@ -39,57 +43,176 @@ def field(shape: tuple[int, int], shift: float, seed: int) -> NDArray[np.uint16]
     return np.clip(image, 0, 65535).astype(np.uint16)
 
 
-class Plain:
-    """Plain Python's way."""
+def write_night(folder: Path, shape: tuple[int, int], subs: int, *, osc: bool) -> None:
+    """Write lights, a dark and a flat."""
+    from library.writing import write_image
 
-    def __init__(self, dark: NDArray[np.float32], flat: NDArray[np.float32]) -> None:
-        self._dark, self._flat = dark, flat
-        self._subs: list[NDArray[np.float32]] = []
-        self._count = 0
+    for number in range(subs):
+        cards: list[Any] = [("IMAGETYP", "Light Frame", ""), ("EXPTIME", 60.0, "")]
+        cards += [("BAYERPAT", "RGGB", "")] if osc else []
+        write_image(folder / f"light_{number:05}.fits", field(shape, 3.3 * (number % 20), number), cards)
+    write_image(folder / "dark.fits", np.full(shape, 500, np.uint16), [("IMAGETYP", "Dark Frame", "")])
+    write_image(folder / "flat.fits", np.full(shape, 30_000, np.uint16), [("IMAGETYP", "Flat Field", "")])
 
-    def add(self, path: Path) -> float:
-        """Stack a file; returns seconds."""
+
+def plain(folder: Path) -> dict[str, Any]:
+    """astropy, numpy, astroalign and a running mean."""
+    import astroalign
+    from astropy.io import fits
+
+    dark = fits.getdata(folder / "dark.fits").astype(np.float32)
+    flat = fits.getdata(folder / "flat.fits").astype(np.float32) / 30_000
+    first: NDArray[np.float32] | None = None
+    mean, seconds = dark, []
+    for count, path in enumerate(sorted(folder.glob("light_*.fits")), start=1):
         started = time.perf_counter()
-        image = (fits.getdata(path).astype(np.float32) - self._dark) / self._flat
-        self._count += 1
-        if not self._subs:
-            self._subs = [image, image.copy()]
+        image = (fits.getdata(path).astype(np.float32) - dark) / flat
+        if first is None:
+            first, mean = image, image.copy()
         else:
-            aligned, _ = astroalign.register(image, self._subs[0])
-            self._subs[1] += (aligned - self._subs[1]) / self._count
-        return time.perf_counter() - started
+            aligned, _ = astroalign.register(image, first)
+            mean += (aligned - mean) / count
+        seconds.append(time.perf_counter() - started)
+    return {"seconds": seconds}
 
 
-class Live:
-    """Ours, with rejection."""
+def live(folder: Path) -> dict[str, Any]:
+    """Ours: calibrated, aligned, weighted, with rejection; and how long another thread had to wait."""
+    from library.reading import read_frame
+    from livestack.engine import LiveStack, Sub
+    from livestack.events import SubAccepted
+    from livestack.masters import prepare
+    from livestack.warm import warm_up
 
-    def __init__(self, dark: NDArray[np.float32], flat: NDArray[np.float32]) -> None:
-        self._masters, self._stack = prepare(dark=dark, flat=flat), LiveStack()
+    started = time.perf_counter()
+    warm_up()
+    warm_s = time.perf_counter() - started
+    lights = sorted(folder.glob("light_*.fits"))
+    pattern = read_frame(lights[0]).meta.bayer_pattern
+    masters = prepare(
+        dark=read_frame(folder / "dark.fits").pixels.astype(np.float32),
+        flat=read_frame(folder / "flat.fits").pixels.astype(np.float32),
+        bayer_pattern=pattern,
+    )
+    stack, seconds, stages = LiveStack(), [], []
+    waited: list[float] = []
+    done = threading.Event()
 
-    def add(self, path: Path) -> float:
-        """Stack a file; returns seconds."""
+    def tick() -> None:
+        while not done.is_set():
+            before = time.perf_counter()
+            time.sleep(TICK_S)
+            waited.append(time.perf_counter() - before - TICK_S)
+
+    thread = threading.Thread(target=tick)
+    thread.start()
+    try:
+        for path in lights:
+            started = time.perf_counter()
+            frame = read_frame(path)
+            outcome = stack.process(
+                Sub(frame_id=path.name, pixels=frame.pixels, meta=frame.meta, masters=masters)
+            )
+            seconds.append(time.perf_counter() - started)
+            stages.append(outcome.stage_seconds)
+            assert isinstance(outcome.event, SubAccepted), outcome.event
+    finally:
+        done.set()
+        thread.join()
+    started = time.perf_counter()
+    for name in stack.filters:
+        stack.snapshot(name)
+    return {
+        "seconds": seconds,
+        "warm_s": warm_s,
+        "picture_s": time.perf_counter() - started,
+        "wait_p95_ms": 1000 * float(np.percentile(waited, 95)),
+        "stages": {key: statistics.median(each[key] for each in stages[1:]) for key in stages[0]},
+    }
+
+
+def siril(folder: Path) -> dict[str, Any]:
+    """Preprocess, register and stack with winsorized rejection in one batch; seconds a sub, all told."""
+    lights = sorted(folder.glob("light_*.fits"))
+    with tempfile.TemporaryDirectory(dir=folder) as work:
+        raw = Path(work) / "raw"
+        raw.mkdir()
+        for path in lights:
+            shutil.copyfile(path, raw / path.name)
+        for name in ("dark.fits", "flat.fits"):
+            shutil.copyfile(folder / name, Path(work) / name)
+        script = Path(work) / "stack.ssf"
+        script.write_text(
+            f"requires 1.0.0\ncd {raw}\nconvert light -out=..\ncd ..\n"
+            "preprocess light -dark=dark -flat=flat\nregister pp_light\n"
+            "stack r_pp_light rej w 3 3 -norm=addscale -out=result\n"
+        )
         started = time.perf_counter()
-        frame = read_frame(path)
-        sub = Sub(frame_id=path.name, pixels=frame.pixels, meta=frame.meta, masters=self._masters)
-        verdict = self._stack.add(sub)
-        assert isinstance(verdict, SubAccepted), verdict
-        return time.perf_counter() - started
+        done = subprocess.run(["siril-cli", "-s", str(script)], capture_output=True, text=True, check=False)
+        seconds = time.perf_counter() - started
+    if done.returncode:
+        raise SystemExit(f"siril-cli failed:\n{done.stdout[-2000:]}")
+    return {"seconds": [seconds / len(lights)] * len(lights)}
+
+
+def apart(way: Callable[[Path], dict[str, Any]], folder: Path) -> dict[str, Any]:
+    """Run one way in a process of its own; adds its peak of memory."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_child, args=(way, folder, theirs))
+    process.start()
+    answer: dict[str, Any] = json.loads(ours.recv())
+    process.join()
+    return answer
+
+
+def _child(way: Callable[[Path], dict[str, Any]], folder: Path, pipe: Any) -> None:
+    answer = way(folder)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    pipe.send(json.dumps(answer | {"peak_gb": peak}))
+
+
+def plane_copy_s(shape: tuple[int, int]) -> float:
+    """Copy one float32 plane: the memory's own speed."""
+    one = np.ones(shape, np.float32)
+    other = np.empty_like(one)
+    times = []
+    for _ in range(7):
+        started = time.perf_counter()
+        np.copyto(other, one)
+        times.append(time.perf_counter() - started)
+    return statistics.median(times)
 
 
 def main() -> None:
-    """Print the median seconds of both for a sub after the first, and their ratio."""
-    print(f"{'frame':8} {'plain':>9} {'live':>9} {'faster':>7}")
-    for name, shape in SIZES.items():
-        dark, flat = np.full(shape, 500, np.float32), np.ones(shape, np.float32)
-        ways = Plain(dark, flat), Live(dark, flat)
-        seconds: list[tuple[float, ...]] = []
-        with tempfile.TemporaryDirectory() as folder:
-            for number in range(SUBS):
-                path = Path(folder) / f"{number}.fits"
-                write_image(path, field(shape, 3.3 * number, number), [("IMAGETYP", "Light Frame", "")])
-                seconds.append(tuple(way.add(path) for way in ways))
-        before, after = (statistics.median(each) for each in zip(*seconds[1:], strict=True))
-        print(f"{name:8} {before:8.2f}s {after:8.2f}s {before / after:6.1f}×")
+    """Print seconds a sub after the first, and their ratios."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", default="2,9,26", help="megapixels, of 2, 9, 26, 61")
+    parser.add_argument("--subs", type=int, default=6)
+    parser.add_argument("--osc", action="store_true", help="Bayer frames as well")
+    parser.add_argument("--siril", action="store_true", help="Siril's batch as well")
+    arguments = parser.parse_args()
+    print(f"{'':10}{'way':8}{'s/sub':>8}{'ours is':>10}{'peak GB':>9}")
+    for size in arguments.sizes.split(","):
+        shape = SIZES[size]
+        copy_s = plane_copy_s(shape)
+        for osc in (False, True) if arguments.osc else (False,):
+            with tempfile.TemporaryDirectory() as folder:
+                write_night(Path(folder), shape, arguments.subs, osc=osc)
+                ways = [live, *([] if osc else [plain]), *([siril] if arguments.siril and not osc else [])]
+                found = {way.__name__: apart(way, Path(folder)) for way in ways}
+            own = statistics.median(found["live"]["seconds"][1:])
+            for name, answer in found.items():
+                seconds = statistics.median(answer["seconds"][1:])
+                label = f"{size} Mpx{' OSC' if osc else ''}"
+                print(f"{label:10}{name:8}{seconds:8.3f}{seconds / own:9.1f}×{answer['peak_gb']:9.2f}")
+            told = found["live"]
+            print(
+                f"{'':10}a plane copied {copy_s:.4f} s (ours {own / copy_s:.1f} of them); "
+                f"warm {told['warm_s']:.1f} s, picture {told['picture_s']:.2f} s, "
+                f"another thread waits {told['wait_p95_ms']:.1f} ms (p95); "
+                + ", ".join(f"{name} {value:.3f}" for name, value in told["stages"].items())
+            )
 
 
 if __name__ == "__main__":

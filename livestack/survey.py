@@ -18,7 +18,7 @@ Raw = NDArray[np.uint16] | NDArray[np.float32]
 Plane = NDArray[np.float32]
 
 _ABSURD_ADU = 1e12
-_SMALL_PIXELS = 2_500_000
+_SMALL_PIXELS = 1_750_000
 _BINNINGS = (1, 2, 3, 4, 6, 8, 12, 16)
 _NOISE_SAMPLES = 300_000
 _CHANNELS = {"R": 0, "G": 1, "B": 2}
