@@ -126,8 +126,10 @@ class FilterStack:
         well = coverage >= min(_WELL_COVERED * self.subs, most)
         if well.mean() <= 0.02:
             well = coverage >= _WELL_COVERED * most
-        seen = image if most and coverage.min() > 0 else np.where(coverage > 0, image, np.float32(np.nan))
-        stars = look(seen, Masters(), saturation_adu=np.inf, search=False).stars
+        unseen = coverage == 0
+        image[unseen] = np.nan  # in place, as a copy of the picture is what a small machine may not have
+        stars = look(image, Masters(), saturation_adu=np.inf, search=False).stars
+        image[unseen] = 0
         known = [seconds for seconds in self._exposures if seconds is not None]
         return StackImage(
             filter=self._name,

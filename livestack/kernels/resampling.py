@@ -127,18 +127,38 @@ def along_columns(source: Plane, table: Plane, d: float, e: float, f: float, bow
                 right = left + 1
                 while right < width and first[right] == first[left]:
                     right += 1
-                j = first[left] + v
-                row, weight = source[j], weights[0]
-                for u in range(left, right):
-                    target[u] = weight[u] * row[u]
-                for k in range(1, taps):
-                    row, weight = source[j + k], weights[k]
-                    for u in range(left, right):
-                        target[u] += weight[u] * row[u]
+                _blend(source, first[left] + v, weights, left, right, target)
                 left = right
 
 
-@kernel()
+@kernel(fast=True, inline=True)
+def _blend(source: Plane, top: int, weights: Plane, left: int, right: int, target: Plane) -> None:
+    if len(weights) == 8:
+        r0, r1, r2, r3 = source[top], source[top + 1], source[top + 2], source[top + 3]
+        r4, r5, r6, r7 = source[top + 4], source[top + 5], source[top + 6], source[top + 7]
+        w0, w1, w2, w3 = weights[0], weights[1], weights[2], weights[3]
+        w4, w5, w6, w7 = weights[4], weights[5], weights[6], weights[7]
+        for u in range(left, right):
+            target[u] = (
+                w0[u] * r0[u]
+                + w1[u] * r1[u]
+                + w2[u] * r2[u]
+                + w3[u] * r3[u]
+                + w4[u] * r4[u]
+                + w5[u] * r5[u]
+                + w6[u] * r6[u]
+                + w7[u] * r7[u]
+            )
+        return
+    for u in range(left, right):
+        target[u] = weights[0, u] * source[top, u]
+    for k in range(1, len(weights)):
+        row, weight = source[top + k], weights[k]
+        for u in range(left, right):
+            target[u] += weight[u] * row[u]
+
+
+@kernel(fast=True)
 def lowest(  # type: ignore[no-untyped-def]
     source, alpha, beta, gamma, region, low
 ) -> None:
@@ -154,14 +174,27 @@ def lowest(  # type: ignore[no-untyped-def]
             middle = (left + right - 1) // 2
             x = alpha * middle + beta * j + gamma + bent(region.bow_x, middle, width)
             shift = int(np.floor(x)) - middle - 1
+            target = lows[j]
             for u in range(left, right):
                 i = u + shift
-                lows[j, u] = min(min(row[i], row[i + 1]), min(row[i + 2], row[i + 3]))
+                target[u] = min(min(row[i], row[i + 1]), min(row[i + 2], row[i + 3]))
+    first = np.empty(width, np.int64)
     for v in range(height):
         for u in range(width):
-            y = region.d * u + region.e * v + region.ty + bent(region.bow_y, u, width)
-            j = int(np.floor(y)) - 1
-            low[v, u] = min(min(lows[j, u], lows[j + 1, u]), min(lows[j + 2, u], lows[j + 3, u]))
+            first[u] = (
+                int(np.floor(region.d * u + region.e * v + region.ty + bent(region.bow_y, u, width))) - 1
+            )
+        target = low[v]
+        left = 0
+        while left < width:
+            right = left + 1
+            while right < width and first[right] == first[left]:
+                right += 1
+            j = first[left]
+            r0, r1, r2, r3 = lows[j], lows[j + 1], lows[j + 2], lows[j + 3]
+            for u in range(left, right):
+                target[u] = min(min(r0[u], r1[u]), min(r2[u], r3[u]))
+            left = right
 
 
 @kernel(fast=True)

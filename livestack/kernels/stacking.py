@@ -18,7 +18,8 @@ from livestack.kernels.keys import LARGEST_CODE
 from livestack.kernels.resampling import along_columns, along_rows, directly, lowest
 from livestack.kernels.tiles import TILE_COLUMNS, TILE_ROWS, footprint, mask_holes, region_of
 
-_RINGING = np.float32(10.0)
+_RINGING = np.float32(25.0)
+"""Peaks above the sky by fewer undershoots than this ring by less than one."""
 
 Plane = NDArray[np.float32]
 Keys = NDArray[np.int16]
