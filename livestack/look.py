@@ -1,7 +1,7 @@
 """The first look at a raw frame: its stars, its sky, its noise, and the lone pixels that are to be mended.
 
-The frame is calibrated on the fly and binned to less than two megapixels; stars are found there and measured on
-the full pixels. All heavy loops run outside Python's lock.
+The frame is calibrated on the fly and binned to less than two megapixels; stars are found there and measured
+on the full pixels. All heavy loops run outside Python's lock.
 """
 
 from __future__ import annotations

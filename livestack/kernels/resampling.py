@@ -181,9 +181,8 @@ def lowest(  # type: ignore[no-untyped-def]
     first = np.empty(width, np.int64)
     for v in range(height):
         for u in range(width):
-            first[u] = (
-                int(np.floor(region.d * u + region.e * v + region.ty + bent(region.bow_y, u, width))) - 1
-            )
+            y = region.d * u + region.e * v + region.ty + bent(region.bow_y, u, width)
+            first[u] = int(np.floor(y)) - 1
         target = low[v]
         left = 0
         while left < width:
