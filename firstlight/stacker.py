@@ -19,6 +19,9 @@ from firstlight.events import Event, MasterChoice, StackSummary, Stamped, encode
 from firstlight.stream import utc_now
 
 
+_GENTLY = 5
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One light to be stacked, and the masters that were chosen for it, with the reasons."""
@@ -42,7 +45,8 @@ class Job:
 
 
 def main() -> None:
-    """Serve requests until stdin ends."""
+    """Serve requests until stdin ends; gently, as the camera must never wait for a stack."""
+    os.nice(_GENTLY)
     replies = os.fdopen(int(sys.argv[1]), "w", encoding="utf-8")
     serve(sys.stdin, replies, Path(sys.argv[2]), sys.argv[3])
 
