@@ -18,7 +18,6 @@ from firstlight.choices import Choices
 from firstlight.events import Event, MasterChoice, StackSummary, Stamped, encode
 from firstlight.stream import utc_now
 
-
 _GENTLY = 5
 
 
