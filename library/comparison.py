@@ -37,10 +37,6 @@ class Comparison:
         column = self.shelf.names.index(TEMPERATURE)
         return np.flatnonzero((self.n_against == 1) & (self.verdicts[column] == DIFFERS))
 
-    def is_exact(self, row: int) -> bool:
-        """Whether every field is the same."""
-        return bool((self.verdicts[:, row] == SAME).all())
-
     def away_in(self, name: str) -> NDArray[np.float64]:
         """How far each master is from the frame in a quantity; zeros where this kind has no such field."""
         names = [quantity.name for quantity in self.shelf.quantities]

@@ -60,29 +60,6 @@ def plan_repairs(defects: NDArray[np.integer[Any] | np.bool_], bayer_pattern: st
     )
 
 
-def mend_mapped(pixels: NDArray[np.float32], repairs: Repairs) -> None:
-    """Mend an (H, W) frame in place.
-
-    Where a source has no data, the median of those that have takes the fit's place.
-    """
-    flat = pixels.reshape(-1)
-    around = flat[repairs.sources]
-    values = np.einsum("nk,nk->n", around, repairs.weights)
-    torn = np.flatnonzero(np.isnan(values))
-    if len(torn):
-        values[torn] = _median_of_known(np.where(repairs.weights[torn] != 0, around[torn], np.nan))
-    flat[repairs.places] = values
-    flat[repairs.lost] = np.nan
-
-
-def _median_of_known(around: NDArray[np.float32]) -> NDArray[np.float32]:
-    values = np.full(len(around), np.nan, np.float32)
-    known = np.isfinite(around).sum(axis=1) >= _LEAST_NEIGHBOURS
-    if known.any():
-        values[known] = np.nanmedian(around[known], axis=1)
-    return values
-
-
 def _offsets(bayer_pattern: str | None, site: int) -> NDArray[np.int64]:
     """(M, 2) steps in rows and columns to pixels of the same colour, the nearest first."""
     reach = _REACH * (2 if bayer_pattern else 1)

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from library.kernels.threads import in_parallel
-from livestack.kernels.judging import BAND_ROWS, CLASS_WEIGHTS, judged_mean
-from livestack.kernels.keys import NO_LARGEST, NO_SMALLEST, Coding
+from livestack.kernels.judging import BAND_ROWS, judged_mean
+from livestack.kernels.keys import CLASS_WEIGHTS, NO_LARGEST, NO_SMALLEST, Coding
 from livestack.kernels.resampling import bicubic, lanczos
 from livestack.kernels.stacking import Course, Stack, Weight, stack_tiles
 from livestack.kernels.tiles import TILE_COLUMNS, TILE_ROWS

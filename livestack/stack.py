@@ -77,7 +77,7 @@ class FilterStack:
         self.reference_flux = reference_flux
         self._name = name
         self._mesh: Mesh | None = None
-        self._first = first
+        self._first_noise_adu, self._first_fwhm_px = first.noise_adu, typical_fwhm_px(first.stars)
         channels = first.mesh.levels.shape[0]
         self._planes = Planes(shape, channels, _coding(first, raw))
         self._noises: list[float] = []
@@ -94,10 +94,10 @@ class FilterStack:
 
     def add(self, sub: Calibrating, seen: Look, warp: Warp, scale: float, *, fwhm_power: float) -> float:
         """Take in a sub; returns its noise at the stack's scale, the mean of its channels."""
-        width, first_width = typical_fwhm_px(seen.stars), typical_fwhm_px(self._first.stars)
-        relative = (self._first.noise_adu / max(scale * seen.noise_adu, 1e-9)) ** 2
-        if width > 0 and first_width > 0:
-            relative *= (first_width / width) ** fwhm_power
+        width = typical_fwhm_px(seen.stars)
+        relative = (self._first_noise_adu / max(scale * seen.noise_adu, 1e-9)) ** 2
+        if width > 0 and self._first_fwhm_px > 0:
+            relative *= (self._first_fwhm_px / width) ** fwhm_power
         noise = self._planes.add(
             Light(
                 raw=sub.raw,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from library.kernels.compiling import kernel
-from livestack.kernels.keys import CLASSES
 
 BAND_ROWS = 32
 
@@ -13,8 +12,6 @@ _REJECT_SIGMA_2 = np.float32(3.5**2)
 _PRIOR_VALUES = np.float32(4.0)
 _SEEING_SCATTER = np.float32(0.15)
 _SLOPE_SCATTER = np.float32(0.3)
-
-CLASS_WEIGHTS = (2.0 ** (-np.arange(CLASSES) / 2)).astype(np.float32)
 
 
 @kernel(fast=True, inline=True)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 CLASSES = 8
+CLASS_WEIGHTS = (2.0 ** (-np.arange(CLASSES) / 2)).astype(np.float32)
 LARGEST_CODE = 4094
 NO_LARGEST = np.int16(-32768)
 NO_SMALLEST = np.int16(32767)
@@ -42,8 +43,3 @@ def weight_class(weight: float) -> int:
     if weight <= 0:
         return CLASSES - 1
     return int(min(max(round(-2 * math.log2(weight)), 0), CLASSES - 1))
-
-
-def class_weight(number: int) -> float:
-    """Return the weight of a class."""
-    return float(2.0 ** (-number / 2))

@@ -64,19 +64,6 @@ def along_rows(
 
 @kernel(fast=True, inline=True)
 def _convolve(row: Plane, weights: Plane, shift: int, left: int, right: int, target: Plane) -> None:
-    if len(weights) == 6:
-        w0, w1, w2, w3, w4, w5 = weights[0], weights[1], weights[2], weights[3], weights[4], weights[5]
-        for u in range(left, right):
-            i = u + shift
-            target[u] = (
-                w0 * row[i]
-                + w1 * row[i + 1]
-                + w2 * row[i + 2]
-                + w3 * row[i + 3]
-                + w4 * row[i + 4]
-                + w5 * row[i + 5]
-            )
-        return
     if len(weights) == 8:
         w0, w1, w2, w3 = weights[0], weights[1], weights[2], weights[3]
         w4, w5, w6, w7 = weights[4], weights[5], weights[6], weights[7]

@@ -10,14 +10,22 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from livestack.calibrate import calibrate
-from livestack.cosmetic import mend_mapped, plan_repairs
+from livestack.cosmetic import Repairs, plan_repairs
 from livestack.errors import MismatchError
-from livestack.masters import prepare
+from livestack.masters import Masters, prepare
+from livestack.survey import counts, survey_frame
 from tests.livestack.sky import READ_NOISE_ADU, draw_stars
 
 SHAPE = (400, 400)
 PITCH = 19
 FLUX = 20_000.0
+
+
+def mend_mapped(pixels: NDArray[np.float32], repairs: Repairs) -> None:
+    """Put in what the survey of a frame says of its mapped pixels, and of no others."""
+    masters = Masters(defects=repairs)
+    patches = survey_frame(counts(pixels), masters, bayer_pattern=None, search=False).patches
+    pixels.reshape(-1)[patches.places] = patches.values
 
 
 def star_field(fwhm_px: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from livestack.geometry import Matrix
-from livestack.kernels.keys import Coding, class_weight, weight_class
+from livestack.kernels.keys import CLASS_WEIGHTS, Coding, weight_class
 from livestack.masters import Masters
 from livestack.normalise import Mesh, background_mesh, level_planes
 from livestack.planes import Integrated, Light, Planes
@@ -215,7 +215,7 @@ def test_weights_give_what_the_weighted_mean_of_unequal_subs_can() -> None:
     numbers = [weight_class((8.0 / sigma) ** 2) for sigma in sigmas]
     ideal = 1 / np.sqrt((1 / sigmas**2).sum())
     assert stacked(frames, numbers).picture().pixels.std() < 1.03 * ideal
-    assert class_weight(weight_class(0.5)) == pytest.approx(0.5)
+    assert CLASS_WEIGHTS[weight_class(0.5)] == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("n", [3, 5, 10, 30])
@@ -227,12 +227,12 @@ def test_what_flies_through_is_not_in_the_picture(n: int, unequal: bool) -> None
     numbers = [int(k) for k in rng.integers(0, 3, n)] if unequal else [0] * n
     hits = np.zeros((n, *SHAPE), dtype=bool)
     for frame, hit, number in zip(frames, hits, numbers, strict=True):
-        frame[:] = LEVEL + (frame - LEVEL) / np.sqrt(class_weight(number))
+        frame[:] = LEVEL + (frame - LEVEL) / np.sqrt(CLASS_WEIGHTS[number])
         hit[rng.integers(0, SHAPE[0], 200), rng.integers(0, SHAPE[1], 200)] = True
         hit[rng.integers(0, SHAPE[0])] |= rng.random() < 0.4
         frame[hit] += rng.uniform(200, 3000, int(hit.sum()))
     done = stacked(frames, numbers).picture().pixels
-    values, weights = np.array(frames), np.array([class_weight(number) for number in numbers])
+    values, weights = np.array(frames), np.array([CLASS_WEIGHTS[number] for number in numbers])
     judged = hits.any(axis=0) & (hits.sum(axis=0) <= max(1, min(2, n - 2)))
     kept = weights[:, None, None] * ~hits
     with np.errstate(invalid="ignore"):
