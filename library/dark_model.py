@@ -5,7 +5,6 @@ See docs/library/dark-model.md for the formulas and the priors.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -34,6 +33,7 @@ from library.frames import FrameKind, FrameMeta, FrameRecord
 from library.headers import SOFTWARE
 from library.keywords import FRAME_ID
 from library.naming import master_path
+from library.places import free_path, identity
 from library.writing import Buffer, encode_image, write_durably
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def write_dark(path: Path, model: DarkModel, dark: Synthetic) -> None:
 
 def _build(library: Library, records: list[FrameRecord]) -> FrameRecord | None:
     parts = [RECIPE, *sorted(record.sha256 for record in records)]
-    model_id = f"darkmodel-{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:24]}"
+    model_id = f"darkmodel-{identity(parts)}"
     if library.get(model_id):
         return None
     buffers = fit_model(records, model_id)
@@ -126,11 +126,8 @@ def _build(library: Library, records: list[FrameRecord]) -> FrameRecord | None:
 def _free_path(library: Library, meta: FrameMeta) -> PurePosixPath:
     """The model's name; one that another model has for other settings gets a mark."""
     path = master_path(replace(meta, kind=FrameKind.DARK_MODEL), None)
-    taken = next((r for r in library.find(master=True) if r.path == library.folder / path), None)
-    if taken is None or model_key(taken.meta) == model_key(meta):
-        return path
-    mark = hashlib.sha256(repr(model_key(meta)).encode()).hexdigest()[:6]
-    return path.with_name(f"{path.stem}_{mark}.fits")
+    key = model_key(meta)
+    return free_path(library, path, key, lambda taken: model_key(taken.meta) == key)
 
 
 def _camera_cards(meta: FrameMeta) -> list[Card]:

@@ -6,7 +6,6 @@ pixels are sums of the bits of :class:`Defect`. Definitions and figures: docs/li
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import astuple, fields, replace
@@ -26,6 +25,7 @@ from library.headers import SOFTWARE
 from library.keywords import FRAME_ID
 from library.master_groups import groups_of
 from library.naming import master_path
+from library.places import free_path, identity
 from library.reading import read_frame
 from library.store import Library
 from library.writing import encode_image
@@ -119,7 +119,7 @@ def sources_of(records: Iterable[FrameRecord]) -> list[tuple[int | None, Sources
 
 def _build(library: Library, sources: Sources, temp_c: int | None, limits: Limits) -> FrameRecord | None:
     parts = [RECIPE, repr(astuple(limits)), *sorted(record.sha256 for record in sources.records)]
-    map_id = f"{_OURS}{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:24]}"
+    map_id = f"{_OURS}{identity(parts)}"
     if library.get(map_id):
         return None
     found = survey(sources, limits)
@@ -136,13 +136,8 @@ def _path(meta: FrameMeta, temp_c: int | None) -> PurePosixPath:
 def _free_path(library: Library, meta: FrameMeta, temp_c: int | None) -> PurePosixPath:
     """The map's name; one that a map of other settings has gets a mark."""
     path = _path(meta, temp_c)
-    taken = next(
-        (r for r in library.find(master=True, retired=None) if r.path == library.folder / path), None
-    )
-    if taken is None or settings_of(taken.meta) == settings_of(meta):
-        return path
-    mark = hashlib.sha256(repr(settings_of(meta)).encode()).hexdigest()[:6]
-    return path.with_name(f"{path.stem}_{mark}.fits")
+    settings = settings_of(meta)
+    return free_path(library, path, settings, lambda taken: settings_of(taken.meta) == settings)
 
 
 def _cards(sources: Sources, found: Survey, limits: Limits, map_id: str) -> list[Card]:

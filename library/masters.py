@@ -17,6 +17,7 @@ from library.master_header import IMAGE_TYPES, master_cards
 from library.matching import match
 from library.methods import Method, default_method
 from library.naming import master_path
+from library.places import free_path, identity
 from library.reading import read_frame
 from library.store import Library
 from library.writing import encode_image
@@ -141,14 +142,7 @@ class _Build:
     def _path(self) -> PurePosixPath:
         """Its name; one of another group, or another program, that has it already keeps it."""
         path = master_path(self.group.meta, self.group.temp_c)
-        taken = next(
-            (r for r in self.library.find(master=True, retired=None) if r.path == self.library.folder / path),
-            None,
-        )
-        if taken is None or self._is_mine(taken):
-            return path
-        mark = hashlib.sha256(repr((self.group.key[:-1], self.group.temp_c)).encode()).hexdigest()[:6]
-        return path.with_name(f"{path.stem}_{mark}.fits")
+        return free_path(self.library, path, (self.group.key[:-1], self.group.temp_c), self._is_mine)
 
     def _is_mine(self, taken: FrameRecord) -> bool:
         """Whether that master is of this group: ours, and what is made of its header falls in with it."""
@@ -161,7 +155,7 @@ class _Build:
         records = self.group.records
         parts = [RECIPE, self.group.meta.kind.value, pedestal.sha256 if pedestal else ""]
         parts += sorted(record.sha256 for record in records)
-        return f"{_OURS}{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:24]}"
+        return f"{_OURS}{identity(parts)}"
 
     def _is_there(self, name: str) -> bool:
         masters = self.library.find(kind=self.group.meta.kind, master=True)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
-from library.writing import PART_MARK, Buffer
+from library.writing import PART_MARK
 
 FITS_SUFFIXES = (".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fits.fz", ".fit.fz")
 
@@ -29,14 +28,6 @@ def scan(folder: Path) -> tuple[dict[str, int], list[str]]:
                 elif name.lower().endswith(FITS_SUFFIXES) and entry.is_file():
                     files[f"{top}/{name}"] = entry.stat().st_size
     return files, sorted(parts)
-
-
-def digest(buffers: Iterable[Buffer]) -> str:
-    """The sha256 of buffers one after another."""
-    sha256 = hashlib.sha256()
-    for buffer in buffers:
-        sha256.update(buffer)
-    return sha256.hexdigest()
 
 
 def digest_file(file: Path) -> str:
