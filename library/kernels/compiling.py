@@ -1,13 +1,16 @@
 """How the loops over pixels are compiled, and where what was compiled is kept.
 
 numba keeps compiled code and looks for changes in the compiled function's own file alone, not in what it
-calls. So the code is kept by the content of the whole folder of kernels: after an update nothing stale runs.
+calls. So the code is kept by the content of its module and of all kernels that this one imports: after an
+update nothing stale runs, and what has not changed is not compiled again.
 """
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -36,7 +39,7 @@ def kernel(*, fast: bool = False, inline: bool = False) -> Callable[[Kernel], Ke
 
     def compiled(function: Kernel) -> Kernel:
         try:
-            with _kept_by_content(Path(function.__code__.co_filename).parent):
+            with _kept_by_content(function.__module__):
                 kept: Kernel = njit(cache=True, **options)(function)
         except RuntimeError:  # no folder can be written
             kept = njit(**options)(function)
@@ -46,10 +49,10 @@ def kernel(*, fast: bool = False, inline: bool = False) -> Callable[[Kernel], Ke
 
 
 @contextmanager
-def _kept_by_content(folder: Path) -> Iterator[None]:
+def _kept_by_content(module: str) -> Iterator[None]:
     before: str = vars(config)["CACHE_DIR"]
     top = Path(before or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    vars(config)["CACHE_DIR"] = str(top / "firstlight" / "kernels" / _content(folder))
+    vars(config)["CACHE_DIR"] = str(top / "firstlight" / "kernels" / _content(module))
     try:
         yield
     finally:
@@ -57,8 +60,11 @@ def _kept_by_content(folder: Path) -> Iterator[None]:
 
 
 @cache
-def _content(folder: Path) -> str:
-    sha256 = hashlib.sha256()
-    for file in sorted(folder.glob("*.py")):
-        sha256.update(file.name.encode() + b"\0" + file.read_bytes())
+def _content(module: str) -> str:
+    """A digest of a module and of what it imports from a package of kernels, however far down."""
+    source = Path(str(sys.modules[module].__file__)).read_bytes()
+    sha256 = hashlib.sha256(module.encode() + b"\0" + source)
+    imported = (node.module for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom))
+    for name in sorted({name for name in imported if name and name.split(".")[-2:-1] == ["kernels"]}):
+        sha256.update(_content(name).encode())
     return sha256.hexdigest()[:16]
