@@ -58,5 +58,11 @@ def settled(masters: Masters, raw: Raw, saturation_adu: float) -> tuple[Masters,
     if masters.scalable_dark is None:
         return masters, None
     scaling = masters.scalable_dark.scaling(raw, saturation_adu=saturation_adu)
-    pedestal = masters.scalable_dark.pedestal(scaling.factor)
-    return replace(masters, pedestal_adu=pedestal, scalable_dark=None), scaling
+    return settled_at(masters, scaling.factor), scaling
+
+
+def settled_at(masters: Masters, dark_factor: float | None) -> Masters:
+    """The masters with so much of the dark; with all of it, if that is ``None`` or the dark is fixed."""
+    if masters.scalable_dark is None or dark_factor is None:
+        return masters
+    return replace(masters, pedestal_adu=masters.scalable_dark.pedestal(dark_factor), scalable_dark=None)

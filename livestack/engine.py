@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from library.frames import FrameMeta
 from livestack.align import MIN_STARS, Lost, Transform, find_transform
-from livestack.calibrate import settled
+from livestack.calibrate import settled, settled_at
 from livestack.dark_scaling import Scaling
 from livestack.errors import MismatchError
 from livestack.events import SubAccepted, SubRejected
 from livestack.geometry import Matrix, rotation_deg
 from livestack.look import Look, look
 from livestack.masters import Masters, check_shapes, saturation_level_adu
+from livestack.placing import Placed
 from livestack.stack import Calibrating, FilterStack, StackImage
 from livestack.survey import counts
 from livestack.tiling import corners
@@ -60,10 +61,15 @@ class Sub:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Outcome:
-    """What became of a sub: the event, and for the curious its transform and the seconds of each stage."""
+    """What became of a sub: the event, and what was found on the way, as far as it went.
+
+    With ``placed``, the sub can be stacked again without another look.
+    """
 
     event: SubAccepted | SubRejected
     transform: Transform | None
+    placed: Placed | None
+    stars: Stars | None
     fwhm_px: float | None
     background_adu: float | None
     dark_scaling: Scaling | None
@@ -76,6 +82,8 @@ class _Progress:
 
     seconds: dict[str, float] = field(default_factory=dict)
     transform: Transform | None = None
+    placed: Placed | None = None
+    stars: Stars | None = None
     fwhm_px: float | None = None
     background_adu: float | None = None
     dark_scaling: Scaling | None = None
@@ -95,12 +103,25 @@ class _Reference:
     shape: tuple[int, int]
     mosaic: bool
 
+    @classmethod
+    def of(cls, sub: Calibrating, seen: Look) -> _Reference:
+        return cls(seen.stars, sub.raw.shape, sub.bayer_pattern is not None)
+
 
 class _NotThisOne(Exception):  # noqa: N818  a verdict inside this module, never an error outside
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
+
+    def on(self, sub: Sub, seconds: float) -> SubRejected:
+        return SubRejected(
+            frame_id=sub.frame_id,
+            filter=sub.meta.filter,
+            reason=self.reason,
+            detail=self.detail,
+            seconds=seconds,
+        )
 
 
 class LiveStack:
@@ -129,49 +150,68 @@ class LiveStack:
         try:
             event = self._stack(sub, done, started)
         except _NotThisOne as verdict:
-            event = SubRejected(
-                frame_id=sub.frame_id,
-                filter=sub.meta.filter,
-                reason=verdict.reason,
-                detail=verdict.detail,
-                seconds=perf_counter() - started,
-            )
+            event = verdict.on(sub, perf_counter() - started)
         return Outcome(
             event=event,
             transform=done.transform,
+            placed=done.placed,
+            stars=done.stars,
             fwhm_px=done.fwhm_px,
             background_adu=done.background_adu,
             dark_scaling=done.dark_scaling,
             stage_seconds=done.seconds,
         )
 
+    def refer_to(self, sub: Sub) -> SubRejected | None:
+        """Let a sub that is not stacked itself set the geometry; to be called before the first is added."""
+        done = _Progress()
+        try:
+            calibrating, seen = self._look(sub, done)
+        except _NotThisOne as verdict:
+            return verdict.on(sub, sum(done.seconds.values()))
+        self._reference = _Reference.of(calibrating, seen)
+        return None
+
+    def again(self, sub: Sub, placed: Placed) -> None:
+        """Stack a sub as it was placed before, of a filter that has a stack. Nothing is looked for."""
+        calibrating = Calibrating(
+            raw=counts(sub.pixels),
+            masters=settled_at(sub.masters, placed.dark_factor),
+            bayer_pattern=placed.bayer_pattern,
+            exposure_s=sub.meta.exposure_s,
+        )
+        self._stacks[sub.meta.filter].add(calibrating, placed)
+        self._last_matrix = placed.warp.matrix
+
     def snapshot(self, name: str | None) -> StackImage:
         """Return the stack of one filter as it stands. Raises KeyError for a filter that has none."""
         return self._stacks[name].snapshot()
 
-    def _stack(self, sub: Sub, done: _Progress, started: float) -> SubAccepted:
+    def _look(self, sub: Sub, done: _Progress) -> tuple[Calibrating, Look]:
         with done.stage("look"):
             calibrating, seen = _seen(sub)
-            done.dark_scaling = calibrating.dark_scaling
-            shape, mosaic = calibrating.raw.shape, calibrating.bayer_pattern is not None
+            done.stars, done.dark_scaling = seen.stars, calibrating.dark_scaling
+            done.fwhm_px, done.background_adu = typical_fwhm_px(seen.stars), seen.sky.median_adu
             if self._reference is not None:
-                _check_geometry(shape, mosaic, self._reference)
-            stars = seen.stars
-            done.fwhm_px, done.background_adu = typical_fwhm_px(stars), seen.sky.median_adu
-            if len(stars) < self._settings.min_stars:
+                _check_geometry(_Reference.of(calibrating, seen), self._reference)
+            if len(seen.stars) < self._settings.min_stars:
                 raise _NotThisOne(
-                    "too few stars", f"{len(stars)} stars found, {self._settings.min_stars} are needed"
+                    "too few stars", f"{len(seen.stars)} stars found, {self._settings.min_stars} are needed"
                 )
+        return calibrating, seen
+
+    def _stack(self, sub: Sub, done: _Progress, started: float) -> SubAccepted:
+        calibrating, seen = self._look(sub, done)
         with done.stage("align"):
-            reference = self._reference or _Reference(stars, shape, mosaic)
-            transform = self._aligned(stars, reference)
+            reference = self._reference or _Reference.of(calibrating, seen)
+            transform = self._aligned(seen.stars, reference)
             warp = transform.warp
-            overlap = _overlap(warp, shape, reference.shape)
+            overlap = _overlap(warp, calibrating.raw.shape, reference.shape)
             if overlap < self._settings.min_overlap:
                 raise _NotThisOne("no overlap", f"it covers {overlap:.0%} of the reference")
             done.transform = transform
         with done.stage("integrate"):
-            noise = self._integrate(calibrating, sub.meta.filter, seen, transform, warp, reference)
+            noise = self._integrate(calibrating, sub.meta.filter, seen, transform, reference, done)
         self._reference = reference
         self._last_matrix = transform.matrix
         centre = np.array([[(reference.shape[1] - 1) / 2, (reference.shape[0] - 1) / 2]])
@@ -182,8 +222,8 @@ class LiveStack:
             rms_px=transform.rms_px,
             shift_px=float(np.hypot(*(warp.forwards(centre) - centre)[0])),
             rotation_deg=rotation_deg(transform.matrix),
-            fwhm_px=done.fwhm_px,
-            background_adu=done.background_adu,
+            fwhm_px=typical_fwhm_px(seen.stars),
+            background_adu=seen.sky.median_adu,
             noise_adu=noise,
             seconds=perf_counter() - started,
         )
@@ -203,8 +243,8 @@ class LiveStack:
         name: str | None,
         seen: Look,
         transform: Transform,
-        warp: Warp,
         reference: _Reference,
+        done: _Progress,
     ) -> float:
         """Normalise and add; return the sub's noise at the stack's scale, the mean of its channels."""
         pairs = transform.pairs
@@ -217,7 +257,8 @@ class LiveStack:
         scale = stack.scale(seen, pairs)
         if scale > self._settings.max_dimming:
             raise _NotThisOne("clouds", f"its stars are {scale:.1f} times fainter than the first sub's")
-        noise = stack.add(sub, seen, warp, scale, fwhm_power=self._settings.fwhm_power)
+        done.placed = stack.place(sub, seen, transform.warp, scale, fwhm_power=self._settings.fwhm_power)
+        noise = stack.add(sub, done.placed, seen.mesh)
         self._stacks[name] = stack
         return noise
 
@@ -256,12 +297,10 @@ def _overlap(warp: Warp, shape: tuple[int, int], reference: tuple[int, int]) -> 
     return float(covered.mean())
 
 
-def _check_geometry(shape: tuple[int, int], mosaic: bool, reference: _Reference) -> None:
-    if shape != reference.shape:
-        raise _NotThisOne(
-            "geometry",
-            f"it is {shape[1]}×{shape[0]}, the stack {reference.shape[1]}×{reference.shape[0]}",
-        )
-    if mosaic != reference.mosaic:
+def _check_geometry(sub: _Reference, reference: _Reference) -> None:
+    if sub.shape != reference.shape:
+        sizes = (f"{each.shape[1]}×{each.shape[0]}" for each in (sub, reference))
+        raise _NotThisOne("geometry", "it is {}, the stack {}".format(*sizes))
+    if sub.mosaic != reference.mosaic:
         kinds = {False: "mono", True: "colour"}
-        raise _NotThisOne("geometry", f"it is {kinds[mosaic]}, the stack {kinds[reference.mosaic]}")
+        raise _NotThisOne("geometry", f"it is {kinds[sub.mosaic]}, the stack {kinds[reference.mosaic]}")

@@ -97,33 +97,53 @@ def transparency_scale(stars: Stars, pairs: NDArray[np.intp], reference_flux: ND
     return float(np.median(reference_flux[j[chosen]] / stars.flux[i[chosen]]))
 
 
-def level_planes(
-    reference: Mesh | None, sub: Mesh, warp: Warp, scale: float, shape: tuple[int, int]
-) -> NDArray[np.float64]:
-    """Return what to add to a scaled sub, as a plane (level, slope in x, slope in y) a tile and channel.
+@dataclass(frozen=True, slots=True, eq=False)
+class Surface:
+    """A paraboloid over the reference, in ADU, for each channel.
 
-    ``reference`` lies on the reference's pixels, ``None`` for the first of all. Of shape (tiles, channels,
-    3).
+    ``coefficients`` (channels, 6) go with 1, x, y, x², xy, y² of ``(place - centre) / reach_px``.
     """
-    tiles = corners(shape)
+
+    coefficients: NDArray[np.float64]
+    centre: NDArray[np.float64]
+    reach_px: float
+
+    def at(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Levels (channels, N) at places (N, 2) of the reference."""
+        design = terms((points - self.centre) / self.reach_px)[:, :6]
+        return np.asarray(self.coefficients @ design.T)
+
+    def tile_planes(self, shape: tuple[int, int]) -> NDArray[np.float64]:
+        """A plane (level, slope in x, slope in y) for each tile of ``shape`` and channel: (tiles, channels,
+        3).
+        """
+        half = np.array([TILE_COLUMNS / 2, TILE_ROWS / 2])
+        middle = corners(shape) + half
+        x, y = ((middle - self.centre) / self.reach_px).T
+        c = self.coefficients[:, :, None]
+        slope_x = (c[:, 1] + 2 * c[:, 3] * x + c[:, 4] * y) / self.reach_px
+        slope_y = (c[:, 2] + c[:, 4] * x + 2 * c[:, 5] * y) / self.reach_px
+        level = self.at(middle) - slope_x * half[0] - slope_y * half[1]
+        return np.moveaxis(np.stack((level, slope_x, slope_y), axis=-1), 0, 1)
+
+
+def level_surface(
+    reference: Mesh | None, sub: Mesh, warp: Warp, scale: float, shape: tuple[int, int]
+) -> Surface:
+    """Return what to add to a scaled sub.
+
+    ``reference`` lies on the reference's pixels (height, width), ``None`` for the first sub of all.
+    """
     channels = sub.levels.shape[0]
-    planes = np.zeros((len(tiles), channels, 3))
+    found = Surface(np.zeros((channels, 6)), np.array([shape[1], shape[0]]) / 2, float(max(shape)) / 2)
     if reference is None:
-        return planes
+        return found
     places = reference.places()
     difference = reference.levels.reshape(channels, -1) - scale * sub.at(warp.backwards(places))
-    centre = np.array([shape[1], shape[0]]) / 2
-    reach = float(max(shape)) / 2
-    middle = (tiles + np.array([TILE_COLUMNS / 2, TILE_ROWS / 2]) - centre) / reach
     for channel, wanted in enumerate(difference):
         seen = np.isfinite(wanted)
-        c = _surface((places[seen] - centre) / reach, wanted[seen])
-        x, y = middle.T
-        slope_x, slope_y = (c[1] + 2 * c[3] * x + c[4] * y) / reach, (c[2] + c[4] * x + 2 * c[5] * y) / reach
-        level = terms(middle)[:, :6] @ c
-        planes[:, channel, 0] = level - slope_x * TILE_COLUMNS / 2 - slope_y * TILE_ROWS / 2
-        planes[:, channel, 1], planes[:, channel, 2] = slope_x, slope_y
-    return planes
+        found.coefficients[channel] = _surface((places[seen] - found.centre) / found.reach_px, wanted[seen])
+    return found
 
 
 def _surface(places: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:

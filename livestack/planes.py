@@ -13,26 +13,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from library.kernels.threads import in_parallel
 from livestack.kernels.judging import BAND_ROWS, judged_mean
 from livestack.kernels.keys import CLASS_WEIGHTS, NO_LARGEST, NO_SMALLEST, Coding
-from livestack.kernels.resampling import bicubic, lanczos
-from livestack.kernels.stacking import Course, Stack, Weight, stack_tiles
+from livestack.kernels.stacking import Stack, Weight, stack_tiles
 from livestack.kernels.tiles import TILE_COLUMNS, TILE_ROWS
 from livestack.masters import Masters
-from livestack.survey import Patches, Raw, colours, framed
-from livestack.tiling import tile_maps, turn_of
-from livestack.warp import Warp
+from livestack.placing import Placed, course
+from livestack.survey import Raw, framed
 from measure.noise import background_noise
 
-_UNDERSHOOT_SIGMA = 3.0
 _SAMPLED_TILES = 96
 _SKY_SAMPLES = 256
-_SHARP = lanczos(4)
-_SOFT = bicubic()
-"""A demosaiced frame holds nothing that Lanczos would keep and this would not, and its noise is less."""
+
+_EMPTY = {"largest": NO_LARGEST, "second": NO_LARGEST, "smallest": NO_SMALLEST}
 
 Plane = NDArray[np.float32]
 
@@ -46,23 +42,13 @@ class Integrated:
     rejected_fraction: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Light:
-    """A raw frame and all that is done to it on its way into the stack.
-
-    ``levels`` (tiles, channels, 3) in ADU is added after ``scale``: a plane over each tile. ``number`` is the
-    class of its weight. ``noise_adu`` is that of a raw pixel.
-    """
+    """A raw frame and all that is done to it on its way into the stack."""
 
     raw: Raw
     masters: Masters
-    patches: Patches
-    bayer_pattern: str | None
-    warp: Warp
-    scale: float
-    levels: NDArray[np.float64]
-    number: int
-    noise_adu: float
+    placed: Placed
 
 
 class Planes:
@@ -90,30 +76,49 @@ class Planes:
 
     def add(self, light: Light) -> NDArray[np.float64]:
         """Take in a frame, and return the noise of each channel at the stack's scale."""
-        weight = CLASS_WEIGHTS[light.number]
-        maps = tile_maps(light.warp, self.shape)
         self._samples.fill(np.nan)
-        course = Course(
-            maps=maps,
-            turn=turn_of(light.warp.matrix),
-            table=_SHARP if light.bayer_pattern is None else _SOFT,
-            colours=colours(light.bayer_pattern),
-            scale=np.float32(light.scale),
-            levels=light.levels.astype(np.float32),
-            undershoot=np.float32(_UNDERSHOOT_SIGMA * light.noise_adu),
-        )
-        in_parallel(
-            *(stack_tiles, len(maps), framed(light.raw, light.masters, light.patches), course),
-            Weight(weight, light.number, self.coding.zero_adu, np.float32(self.coding.per_root_adu)),
-            *(self._stack, self._sampled, self._samples),
-        )
+        self.put(light, self.tiles)
         tall = self._samples.shape[0] * TILE_ROWS
         noise = np.array(
             [background_noise(self._samples[:, c].reshape(tall, TILE_COLUMNS)) for c in range(self.channels)]
         )
-        self._noise2 += weight * np.nan_to_num(noise, nan=light.scale * light.noise_adu) ** 2
+        own = light.placed.scale * light.placed.noise_adu
+        self._noise2 += light.placed.weight * np.nan_to_num(noise, nan=own) ** 2
         self.subs += 1
         return noise
+
+    @property
+    def tiles(self) -> range:
+        """The numbers of all tiles, row by row."""
+        return range(len(self._sampled))
+
+    def clear(self, tiles: range) -> None:
+        """Empty some tiles, to be filled again; :meth:`retell` says with what."""
+        across = -(-self.shape[1] // TILE_COLUMNS)
+        for tile in tiles:
+            row, column = divmod(tile, across)
+            rows = slice(row * TILE_ROWS, (row + 1) * TILE_ROWS)
+            columns = slice(column * TILE_COLUMNS, (column + 1) * TILE_COLUMNS)
+            for name, plane in self._stack._asdict().items():
+                plane[..., rows, columns] = _EMPTY.get(name, 0)
+
+    def put(self, light: Light, tiles: range) -> None:
+        """Take a frame into some tiles alone, without counting or measuring it."""
+        placed, coding = light.placed, self.coding
+        way = course(placed, self.shape, coding.zero_adu)
+        weight = Weight(
+            CLASS_WEIGHTS[placed.number], placed.number, coding.zero_adu, np.float32(coding.per_root_adu)
+        )
+        in_parallel(
+            *(stack_tiles, len(tiles), tiles.start, framed(light.raw, light.masters, placed.patches), way),
+            *(weight, self._stack, self._sampled, self._samples),
+        )
+
+    def retell(self, weights: ArrayLike, noises: ArrayLike) -> None:
+        """Say what all tiles now hold: the weights (N) of the frames and their noises (N, channels)."""
+        weights, noises = np.asarray(weights, np.float64), np.asarray(noises, np.float64)
+        self._noise2[:] = weights @ noises.reshape(-1, self.channels) ** 2
+        self.subs = len(weights)
 
     def picture(self) -> Integrated:
         """Return the mean without the values that don't belong; the planes go on unchanged.

@@ -11,7 +11,8 @@ from livestack.dark_scaling import Scaling
 from livestack.kernels.keys import Coding, weight_class
 from livestack.look import Look, look
 from livestack.masters import Masters
-from livestack.normalise import Mesh, level_planes, transparency_scale
+from livestack.normalise import Mesh, level_surface, transparency_scale
+from livestack.placing import Placed
 from livestack.planes import Light, Planes
 from livestack.survey import Raw
 from livestack.warp import Warp
@@ -92,27 +93,31 @@ class FilterStack:
         """What a sub is to be multiplied by, its stars paired with the reference's."""
         return transparency_scale(seen.stars, pairs, self.reference_flux) if self.subs else 1.0
 
-    def add(self, sub: Calibrating, seen: Look, warp: Warp, scale: float, *, fwhm_power: float) -> float:
-        """Take in a sub; returns its noise at the stack's scale, the mean of its channels."""
+    def place(self, sub: Calibrating, seen: Look, warp: Warp, scale: float, *, fwhm_power: float) -> Placed:
+        """How a sub goes in. The first has to be taken in before the second is placed."""
         width = typical_fwhm_px(seen.stars)
         relative = (self._first_noise_adu / max(scale * seen.noise_adu, 1e-9)) ** 2
         if width > 0 and self._first_fwhm_px > 0:
             relative *= (self._first_fwhm_px / width) ** fwhm_power
-        noise = self._planes.add(
-            Light(
-                raw=sub.raw,
-                masters=sub.masters,
-                patches=seen.patches,
-                bayer_pattern=sub.bayer_pattern,
-                warp=warp,
-                scale=scale,
-                levels=level_planes(self._mesh, seen.mesh, warp, scale, self._planes.shape),
-                number=weight_class(_FIRST_WEIGHT * relative),
-                noise_adu=seen.noise_adu,
-            )
+        return Placed(
+            bayer_pattern=sub.bayer_pattern,
+            warp=warp,
+            scale=scale,
+            surface=level_surface(self._mesh, seen.mesh, warp, scale, self._planes.shape),
+            number=weight_class(_FIRST_WEIGHT * relative),
+            noise_adu=seen.noise_adu,
+            patches=seen.patches,
+            dark_factor=None if sub.dark_scaling is None else sub.dark_scaling.factor,
         )
-        if self._mesh is None:
-            self._mesh = seen.mesh.moved(warp, self._planes.shape)
+
+    def add(self, sub: Calibrating, placed: Placed, mesh: Mesh | None = None) -> float:
+        """Take in a sub; returns its noise at the stack's scale, the mean of its channels.
+
+        The ``mesh`` of the first one becomes that of the stack.
+        """
+        noise = self._planes.add(Light(sub.raw, sub.masters, placed))
+        if self._mesh is None and mesh is not None:
+            self._mesh = mesh.moved(placed.warp, self._planes.shape)
         self._noises.append(float(np.mean(noise)))
         self._exposures.append(sub.exposure_s)
         return self._noises[-1]

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from livestack.geometry import Matrix
 from livestack.kernels.keys import CLASS_WEIGHTS, Coding, weight_class
 from livestack.masters import Masters
-from livestack.normalise import Mesh, background_mesh, level_planes
+from livestack.normalise import Mesh, background_mesh, level_surface
+from livestack.placing import Placed
 from livestack.planes import Integrated, Light, Planes
 from livestack.survey import Patches, survey_frame
 from livestack.warp import Bend, Warp
@@ -43,19 +44,18 @@ def light(
     number: int = 0,
     shape: tuple[int, int] | None = None,
 ) -> Light:
-    warp, masters = warp or Warp(np.eye(3)), Masters()
-    mesh_of_nothing = level_planes(None, _mesh(raw, bayer), warp, 1.0, shape or raw.shape)
-    return Light(
-        raw=raw,
-        masters=masters,
-        patches=Patches(),
+    warp = warp or Warp(np.eye(3))
+    nothing = level_surface(None, _mesh(raw, bayer), warp, 1.0, shape or raw.shape)
+    placed = Placed(
         bayer_pattern=bayer,
         warp=warp,
         scale=1.0,
-        levels=mesh_of_nothing,
+        surface=nothing,
         number=number,
         noise_adu=noise_adu,
+        patches=Patches(),
     )
+    return Light(raw, Masters(), placed)
 
 
 def _mesh(raw: Frame, bayer: str | None) -> Mesh:

@@ -1,0 +1,98 @@
+"""A tile of the stack as one raw frame sees it: calibrated, resampled, at the stack's scale and level."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from library.kernels.compiling import kernel
+from livestack.kernels.demosaic import demosaic
+from livestack.kernels.frames import fill_holes, load
+from livestack.kernels.resampling import along_columns, along_rows, directly, lowest
+from livestack.kernels.tiles import footprint, mask_holes, region_of
+
+_RINGING = np.float32(25.0)
+"""Peaks above the sky by fewer undershoots than this ring by less than one."""
+
+Plane = NDArray[np.float32]
+
+
+class Course(NamedTuple):
+    """How a frame gets into the stack.
+
+    ``maps`` (tiles, 2, 4) lead from a place in the tile to one in the frame (:func:`region_of`), ``turn``
+    (2, 2) is the quarter turn that is nearest to them, ``table`` the interpolation's. ``colours`` (2, 2) says
+    which channel each pixel of a CFA's cell has, -1 for mono. ``levels`` (tiles, channels, 3) are added after
+    ``scale``, as a plane over the tile. ``undershoot`` is how far below its neighbours an interpolated value
+    may be; ``zero`` (channels) is about the sky's level.
+    """
+
+    maps: NDArray[np.float64]
+    turn: NDArray[np.int64]
+    table: Plane
+    colours: NDArray[np.int64]
+    scale: np.float32
+    levels: Plane
+    undershoot: np.float32
+    zero: Plane
+
+
+@kernel(fast=True)
+def registered(frame, course, tile, values, there):  # type: ignore[no-untyped-def]
+    """Fill ``values`` (channels, rows, columns) of a tile, and tell which places the frame has seen.
+
+    Returns whether the frame reaches the tile at all; if not, neither array is touched.
+    """
+    channels, rows, columns = values.shape
+    cfa = course.colours[0, 0] >= 0
+    reach = course.table.shape[1] // 2 + (3 if cfa else 1)
+    region = region_of(course.maps[tile], course.turn, rows, columns, reach, frame.raw.shape)
+    if not region.reached:
+        return False
+    piece = np.empty((3 if cfa else 1, region.rows, region.columns), np.float32)
+    holes, brightest = load(frame, region.x0, region.y0, course.turn, piece[0])
+    there[:] = True
+    if not region.inside:
+        footprint(course.maps[tile], frame.raw.shape, there)
+    if holes:
+        present = np.empty((region.rows, region.columns), np.float32)
+        fill_holes(piece[0], present)
+        mask_holes(present, region, there)
+    if cfa:
+        demosaic(piece[0].copy(), course.colours, region.x0, region.y0, course.turn, piece)
+    for channel in range(channels):
+        ringing = brightest - course.zero[channel] > _RINGING * course.undershoot
+        _resampled(piece[channel], region, course, ringing, values[channel])
+        _level(values[channel], course.scale, course.levels[tile, channel])
+    return True
+
+
+@kernel(fast=True)
+def _resampled(piece, region, course, ringing, values):  # type: ignore[no-untyped-def]
+    """Fill a tile's ``values`` from a calibrated ``piece``; where there is ``ringing``, hold its dips up."""
+    low = np.empty(values.shape, np.float32)
+    if region.steep:
+        directly(piece, course.table, region, values, low)
+    else:
+        beta = region.b / region.e
+        alpha, gamma = region.a - beta * region.d, region.tx - beta * region.ty
+        between = np.empty((piece.shape[0], values.shape[1]), np.float32)
+        along_rows(piece, course.table, alpha, beta, gamma, region.bow_x, between)
+        along_columns(between, course.table, region.d, region.e, region.ty, region.bow_y, values)
+        if ringing:
+            lowest(piece, alpha, beta, gamma, region, low)
+    if ringing:
+        for v in range(values.shape[0]):
+            for u in range(values.shape[1]):
+                values[v, u] = max(values[v, u], low[v, u] - course.undershoot)
+
+
+@kernel(fast=True)
+def _level(values, scale, plane) -> None:  # type: ignore[no-untyped-def]
+    """Bring a tile to the stack's scale and sky, in place."""
+    for v in range(values.shape[0]):
+        level = plane[0] + plane[2] * np.float32(v)
+        for u in range(values.shape[1]):
+            values[v, u] = scale * values[v, u] + (level + plane[1] * np.float32(u))
