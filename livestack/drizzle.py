@@ -26,6 +26,7 @@ from library.kernels.threads import in_parallel
 from livestack.drizzled import Drizzled, footprint
 from livestack.kernels.drizzling import MARGIN, STEP, Blot, Fall, Sums, drizzle_tiles
 from livestack.kernels.frames import Frame
+from livestack.placing import Placed
 from livestack.survey import colours
 from livestack.warp import Warp
 
@@ -37,35 +38,23 @@ DEFAULT_PIXFRAC = 0.7
 
 _SIDE = 192
 _POINT = 1e-6
-_HARD, _SOFT = (1.2, 3.5), (0.7, 3.0)  # DrizzlePac's driz_cr_scale and driz_cr_snr
+_SIGMAS = 3.5, 3.0  # alone, and beside one that is out: driz_cr_snr of DrizzlePac,
+_SLOPES = 1.5, 0.7  # driz_cr_scale of DrizzlePac,
+_MOSAIC_SLOPES = 3.0, 1.5  # and more for a mosaic's, as demosaicing broadens stars in the reference
 _SIGNAL_SCATTER = 0.05
 _SAMPLES = 500
 _NONE = np.empty((0, 0, 0), np.float32)
 
 
 class Source(Protocol):
-    """A sub that has its place in a stack.
-
-    ``scale`` and :meth:`level` bring its calibrated values to the reference's: ADU per pixel of the
-    reference. ``noise_adu`` is that of one raw pixel's background, before ``scale``.
-    """
+    """A sub that has its place in a stack, and can be opened."""
 
     @property
-    def warp(self) -> Warp: ...  # noqa: D102
-    @property
-    def scale(self) -> float: ...  # noqa: D102
-    @property
-    def weight(self) -> float: ...  # noqa: D102
-    @property
-    def noise_adu(self) -> float: ...  # noqa: D102
-    @property
-    def bayer_pattern(self) -> str | None: ...  # noqa: D102
+    def placed(self) -> Placed:
+        """Its place, scale, level and weight."""
 
     def frame(self) -> Frame:
         """Open it."""
-
-    def level(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
-        """What is added after ``scale`` (channels, N), in ADU, at places (N, 2) of the reference."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,8 +81,9 @@ def drizzle(
     """Drizzle ``sources`` onto a grid ``scale`` (1 to 3) times finer than the reference's (height, width).
 
     ``pixfrac`` (0 to 1) is the side of a drop in the sub's own pixels; ``kernel="point"`` makes it a point.
-    With a ``reference``, values that do not fit it are left out: |value − reference| > 1.2 · slope + 3.5 · σ,
-    or 0.7 · slope + 3 · σ beside such a one. All sources are mono, or all are mosaics. Raises ValueError.
+    With a ``reference``, values that do not fit it are left out: |value − reference| > 1.5 · slope + 3.5 · σ,
+    or 0.7 · slope + 3 · σ beside such a one; twice the slopes for mosaics. All sources are mono, or all are
+    mosaics. Raises ValueError.
     """
     if not 1 <= scale <= LARGEST_SCALE:
         raise ValueError(f"drizzle scales by 1 to {LARGEST_SCALE:g}, not by {scale:g}")
@@ -102,8 +92,9 @@ def drizzle(
     size = _POINT if kernel == "point" else pixfrac
     canvas: _Canvas | None = None
     for source in sources:
-        canvas = canvas or _Canvas(source, shape, scale, size, reference)
-        canvas.add(source)
+        placed, frame = source.placed, source.frame()
+        canvas = canvas or _Canvas(placed, frame, shape, scale, size, reference)
+        canvas.add(placed, frame)
     if canvas is None:
         raise ValueError("nothing to drizzle: there is no sub")
     return canvas.result(pixfrac)
@@ -114,7 +105,8 @@ class _Canvas:
 
     def __init__(
         self,
-        first: Source,
+        first: Placed,
+        frame: Frame,
         shape: tuple[int, int],
         scale: float,
         pixfrac: float,
@@ -128,7 +120,7 @@ class _Canvas:
         self._subs = self._kept = self._gone = 0
         self._picture = self._scatter = _NONE
         if reference is None:
-            self._zero = _typical(first.frame()) * first.scale
+            self._zero = _typical(frame) * first.scale
         else:
             self._picture = self._layers(reference.pixels, shape)
             if reference.scatter is not None:
@@ -137,34 +129,33 @@ class _Canvas:
             self._picture -= np.float32(self._zero)
         self._sky = np.array([_median(layer) for layer in self._picture], np.float32)
 
-    def add(self, source: Source) -> None:
+    def add(self, placed: Placed, frame: Frame) -> None:
         """Let a sub's drops fall."""
-        if (source.bayer_pattern is not None) != (self._channels == 3):
+        if (placed.bayer_pattern is not None) != (self._channels == 3):
             raise ValueError("mono subs and Bayer mosaics do not go into one drizzle")
-        frame = source.frame()
-        lattice = self._lattice(source, frame.raw.shape)
+        lattice = self._lattice(placed, frame.raw.shape)
         across, down = np.diff(lattice[..., :2], axis=1), np.diff(lattice[..., :2], axis=0)
         widest = self._pixfrac * (np.abs(across).max() + np.abs(down).max()) / STEP
-        regions = self._regions(source.warp, frame.raw.shape)
+        regions = self._regions(placed.warp, frame.raw.shape)
         fall = Fall(
             lattice,
             regions,
             _SIDE,
-            colours(source.bayer_pattern),
-            np.float32(source.scale),
-            np.float32(source.weight),
+            colours(placed.bayer_pattern),
+            np.float32(placed.scale),
+            np.float32(placed.weight),
             self._pixfrac,
             ceil(widest) + 4,
         )
+        slopes = _SLOPES if self._channels == 1 else _MOSAIC_SLOPES
         blot = Blot(
             self._picture,
             self._scatter,
             self._finer,
-            np.float32((source.scale * source.noise_adu) ** 2),
+            np.float32((placed.scale * placed.noise_adu) ** 2),
             np.float32(_SIGNAL_SCATTER),
             self._sky,
-            (np.float32(_HARD[0]), np.float32(_HARD[1])),
-            (np.float32(_SOFT[0]), np.float32(_SOFT[1])),
+            *((np.float32(slope), np.float32(sigma)) for slope, sigma in zip(slopes, _SIGMAS, strict=True)),
         )
         counts = in_parallel(drizzle_tiles, len(regions), frame, fall, blot, self._sums)
         kept, gone = np.sum(counts, axis=0)
@@ -199,11 +190,11 @@ class _Canvas:
         layers = picture[None] if picture.ndim == 2 else np.moveaxis(picture, -1, 0)
         return np.array(layers, np.float32, order="C")
 
-    def _lattice(self, source: Source, shape: tuple[int, int]) -> NDArray[np.float64]:
+    def _lattice(self, placed: Placed, shape: tuple[int, int]) -> NDArray[np.float64]:
         rows, columns = (np.arange(-(-n // STEP) + 1) * STEP - 0.5 for n in shape)
         nodes = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2)
-        places = source.warp.forwards(nodes)
-        level = np.broadcast_to(source.level(places) - self._zero, (self._channels, len(nodes)))
+        places = placed.warp.forwards(nodes)
+        level = placed.surface.at(places) - self._zero
         lattice = np.column_stack(((places + 0.5) * self._finer - 0.5, level.T))
         return np.ascontiguousarray(lattice.reshape(len(rows), len(columns), -1))
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from library.kernels.compiling import kernel
 from livestack.kernels.frames import load
 
-STEP = 32
+STEP = 16
 """Pixels between the lattice's nodes: between them, geometry and level are bilinear."""
 MARGIN = 2
 """Pixels around those whose drops reach a tile, so that each of these knows its neighbours' verdict."""
@@ -194,8 +194,9 @@ def _judge(piece, left, top, fall, blot, verdict) -> None:  # type: ignore[no-un
             channel = max(fall.colours[y & 1, x & 1], 0)
             u = (_between(fall.lattice, x, y, 0) + 0.5) / blot.finer - 0.5
             v = (_between(fall.lattice, x, y, 1) + 0.5) / blot.finer - 0.5
-            if not (0 <= u <= columns - 1 and 0 <= v <= rows - 1):
+            if not (-1 <= u <= columns and -1 <= v <= rows):
                 continue
+            u, v = min(max(u, 0.0), columns - 1.0), min(max(v, 0.0), rows - 1.0)
             picture = blot.picture[channel]
             i, j = min(int(u), columns - 2), min(int(v), rows - 2)
             s, t = np.float32(u - i), np.float32(v - j)
