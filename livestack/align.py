@@ -35,8 +35,10 @@ _MAX_DRIFT_PX = 60.0
 _CENTROID_FLOOR_PX = 0.02
 _AFFINE_MIN_MATCHES = 20
 _AFFINE_GAIN = 0.95
-_BEND_MIN_MATCHES = 60
+_BEND_TERMS = ((6, 12), (10, 60))
+"""Terms of a bend, and the least matches for them."""
 _BEND_GAIN = 0.75
+_REWEIGHTED = 4
 _BEND_RIDGE = 1e-6
 _BEND_ROUNDS = ((3.0, 12.0), (3.0, 6.0), (3.0, 3.0), (2.0, 3.0), (1.5, 3.0), (1.5, 3.0))
 """Radii in pixels to match within, and how far a bend may swing up beyond its stars (:func:`_bend`)."""
@@ -145,34 +147,45 @@ def _refine(stars: Stars, reference: Stars, guess: Matrix) -> Transform | None:
 def _bend(moved: Points, target: Points, variance: NDArray[np.float64], swing: float) -> Bend | None:
     """What is left of the stars' distances after the matrix as a smooth field, if that explains clearly more.
 
-    Cauchy weights as in the matrix's own fit. Judged by the median residual, corrected for the ten terms
-    that any field of noise would feed; and not believed where it swings up to more than ``swing`` times what
-    it is at the stars, in the corners around them.
+    Moved third-order (Seidel) distortion, and the projection of a sky that moved, differ by a field of the
+    second degree from what they were: few stars are enough for it. The third is taken where many ask for it.
+    Judged by the median residual, corrected for the terms that any field of noise would feed; and not
+    believed where it swings up to more than ``swing`` times what it is at the stars, in the corners.
     """
-    if len(moved) < _BEND_MIN_MATCHES:
-        return None
+    found: Bend | None = None
     low, high = moved.min(axis=0), moved.max(axis=0)
     centre, reach = (low + high) / 2, float((high - low).max()) / 2
+    corners = np.array([[low[0], low[1]], [high[0], low[1]], [low[0], high[1]], [high[0], high[1]]])
     design, left = terms((moved - centre) / reach), target - moved
+    limit = _BEND_GAIN * float(np.median((left**2).sum(axis=1) / variance))
+    for n_terms, least in _BEND_TERMS:
+        if len(moved) < least:
+            break
+        coefficients = np.zeros((design.shape[1], 2))
+        coefficients[:n_terms], typical = _smooth(design[:, :n_terms], left, variance)
+        bend = Bend(centre, reach, coefficients)
+        largest = float(np.hypot(*(design @ coefficients).T).max())
+        steady = float(np.hypot(*bend.at(corners).T).max()) < swing * largest
+        cost = typical / (1 - n_terms / len(moved))
+        if steady and cost < limit:
+            found, limit = bend, _BEND_GAIN * cost
+    return found
+
+
+def _smooth(
+    design: NDArray[np.float64], left: Points, variance: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], float]:
+    """Coefficients (terms, 2) by damped least squares (Cauchy weights), and the median squared residual."""
     weight = 1.0 / variance
-    coefficients = np.zeros((design.shape[1], 2))
-    before = after = np.inf
-    for turn in range(4):
+    coefficients, typical = np.zeros((design.shape[1], 2)), np.inf
+    for _ in range(_REWEIGHTED):
         normal = (design * weight[:, None]).T @ design
         damped = normal + _BEND_RIDGE * np.trace(normal) / len(normal) * np.eye(len(normal))
         coefficients = np.linalg.solve(damped, (design * weight[:, None]).T @ left)
         normalised = ((left - design @ coefficients) ** 2).sum(axis=1) / variance
         typical = max(float(np.median(normalised)), 1e-12)
         weight = 1.0 / variance / (1.0 + normalised / (6.0 * typical))
-        if turn == 0:
-            before = float(np.median((left**2).sum(axis=1) / variance))
-        after = typical
-    freedom = 1 - 2 * design.shape[1] / (2 * len(moved))
-    bend = Bend(centre, reach, coefficients)
-    corners = np.array([[low[0], low[1]], [high[0], low[1]], [low[0], high[1]], [high[0], high[1]]])
-    largest = float(np.hypot(*(design @ coefficients).T).max())
-    steady = float(np.hypot(*bend.at(corners).T).max()) < swing * largest
-    return bend if after < _BEND_GAIN * freedom * before and steady else None
+    return coefficients, typical
 
 
 def _variance(stars: Stars) -> NDArray[np.float64]:
@@ -210,7 +223,7 @@ def _reweighted(
     weight = 1.0 / variance
     normalised = np.empty(0)
     matrix = np.eye(3)
-    for _ in range(4):
+    for _ in range(_REWEIGHTED):
         try:
             matrix = fit(source, target, weight)
         except np.linalg.LinAlgError:
