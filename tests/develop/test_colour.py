@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from develop.colour import compose, role
+from develop.colour import compose
+from develop.filters import role
 
 SHAPE = (120, 160)
 
@@ -41,8 +42,14 @@ RGB: dict[str | None, Layer] = {
     [
         ("L", "L"), ("Lum", "L"), ("Luminance", "L"), ("lum 2\"", "L"), ("Clear", "L"),
         ("R", "R"), ("red", "R"), ("Astrodon Red", "R"), ("G", "G"), ("Green", "G"),
-        ("Baader_B", "B"), ("BLUE", "B"), ("Ha", None), ("OIII", None), ("S-II", None), ("", None),
-        (None, None),
+        ("Baader_B", "B"), ("BLUE", "B"), ("", None), (None, None), ("Ha", "Ha"), ("H-alpha 7nm", "Ha"),
+        ("Halpha", "Ha"), ("H_a", "Ha"), ("Hα", "Ha"), ("Ha7nm", "Ha"), ("H-Alpha_3.5nm", "Ha"),
+        ("OIII", "OIII"), ("O3", "OIII"), ("O-III 6.5nm", "OIII"), ("OIII7nm", "OIII"), ("[O III]", "OIII"),
+        ("Baader f/2 Highspeed O-III", "OIII"), ("SII", "SII"), ("S2", "SII"), ("S-II", "SII"),
+        ("Astrodon S II 3nm", "SII"), ("Sulphur", "SII"), ("L-eXtreme", "HO"), ("Dual Band", "HO"),
+        ("Optolong L-Ultimate", "HO"), ("ALP-T", "HO"), ("Ha+OIII", "HO"), ("HO", "HO"), ("L-Pro 2", "L"),
+        ("Hb", None), ("H-beta", None), ("Filter 2", None), ("Filters 3", None), ("Harvest", None),
+        ("Dark", None), ("Slot 3", None), ("Solar", None), ("Halo", None),
     ],
 )  # fmt: skip
 def test_names_of_filters(name: str | None, part: str | None) -> None:
@@ -83,7 +90,7 @@ def test_a_colour_camera_needs_no_filters() -> None:
 @pytest.mark.parametrize("names", [["Red"], ["Red", "Green"], ["Green", "Blue"], []])
 def test_filters_that_do_not_allow_colour(names: list[str]) -> None:
     assert compose({name: RGB[name] for name in names}) is None
-    assert compose({"Ha": RGB["Red"], "OIII": RGB["Green"], "SII": RGB["Blue"]}) is None
+    assert compose({"Ha": RGB["Red"], "Lum": RGB["Green"]}) is None
 
 
 def test_what_one_filter_has_not_seen_has_no_colour() -> None:

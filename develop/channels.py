@@ -1,0 +1,87 @@
+"""Figures of one channel out of samples of it: sky, noise, how bright its nebula and its stars are.
+
+Whole lines are sampled, a few hundred thousand pixels in all; an image is never copied.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from measure.noise import background_noise
+
+Plane = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+_T = TypeVar("_T", bound=np.generic)
+
+_SAMPLES = 500_000
+_APART_PX = 8
+"""More than a star is wide, less than a nebula."""
+
+_QUARTILE_SIGMA = 0.6745
+_LEVEL_PERCENTILE = 99.0
+_FAINTEST_SIGMA = 1.0
+_STAR_SIGMA = 20.0
+_MIN_STAR_PIXELS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """In the channel's unit: ``level`` is how far the bright parts of a nebula stand above ``sky``."""
+
+    sky: float
+    noise: float
+    level: float
+
+
+def measure(plane: Plane, seen: Mask) -> Figures:
+    """Sky, noise and nebula of an (H, W) channel where it was seen.
+
+    Sky is what the lower quartile of pure noise says: it stays sky when nebula fills half of the picture.
+    Stars are kept out of the level by the median of three pixels of a line, 8 px apart. A channel without
+    nebula has its noise for level.
+    """
+    lines, valid = lines_of(plane), lines_of(seen)
+    near = slice(_APART_PX, -_APART_PX)
+    both = valid[:, : -2 * _APART_PX] & valid[:, near] & valid[:, 2 * _APART_PX :]
+    taps = [lines[:, : -2 * _APART_PX][both], lines[:, near][both], lines[:, 2 * _APART_PX :][both]]
+    values = lines[valid]
+    noise = background_noise(plane, seen)
+    if not (noise > 0 and len(taps[0])):
+        noise = float(values.std()) or 1.0
+    sky = float(np.percentile(values, 25)) + _QUARTILE_SIGMA * noise
+    smooth = np.median(taps, axis=0)
+    level = float(np.percentile(smooth, _LEVEL_PERCENTILE)) - sky if len(smooth) else 0.0
+    return Figures(sky, noise, max(level, _FAINTEST_SIGMA * noise))
+
+
+def star_ratio(a: Plane, b: Plane, seen: Mask) -> float | None:
+    """How bright stars are in ``a`` by what they are in ``b``, or None if there are too few.
+
+    By how far a pixel stands above those 8 px to both sides, which nebula does not.
+    """
+    valid = lines_of(seen)
+    near = slice(_APART_PX, -_APART_PX)
+    both = valid[:, : -2 * _APART_PX] & valid[:, near] & valid[:, 2 * _APART_PX :]
+
+    def contrast(plane: Plane) -> NDArray[np.float32]:
+        lines = lines_of(plane)
+        around = lines[:, : -2 * _APART_PX][both] + lines[:, 2 * _APART_PX :][both]
+        return lines[:, near][both] - np.float32(0.5) * around
+
+    high_a, high_b = contrast(a), contrast(b)
+    if not len(high_a):
+        return None
+    star = np.ones(len(high_a), dtype=np.bool_)
+    for high in (high_a, high_b):
+        noise = 1.4826 * float(np.median(np.abs(high)))
+        star &= (high > _STAR_SIGMA * noise) & (high < 0.8 * high.max())
+    return float(np.median(high_a[star] / high_b[star])) if star.sum() >= _MIN_STAR_PIXELS else None
+
+
+def lines_of(image: NDArray[_T]) -> NDArray[_T]:
+    """Every so-manieth line of (H, W) or (H, W, 3): a view of about half a million values a channel."""
+    return image[:: max(1, image.shape[0] * image.shape[1] // _SAMPLES)]
