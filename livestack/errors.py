@@ -9,3 +9,15 @@ class LiveStackError(Exception):
 
 class MismatchError(LiveStackError):
     """A master does not have the shape of the frame."""
+
+
+class StateError(LiveStackError):
+    """A stack's folder is in use, or cannot be used as it is."""
+
+
+class UnknownSubError(LiveStackError):
+    """No sub of this id ever came to the stack."""
+
+
+class NotAlignedError(LiveStackError):
+    """A sub that could not be aligned cannot be put into the stack."""
