@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from library.agreement import LeftOut, saturated, unlike, unlit
 from library.errors import LibraryError, UncalibratedFlatError
 from library.frames import FrameKind
-from library.methods import Method, Rule, default_method, efficiency
+from library.methods import Method, default_method, efficiency
 from library.stacked import Frames, open_frames
 
 if TYPE_CHECKING:
@@ -269,7 +269,7 @@ def _reduced(
     kept: int = kernel(
         frames,
         sorting_network(count),
-        list(Rule).index(method.rule),
+        method.number,
         np.array(method.limits, np.float64),
         floor,
         offsets,

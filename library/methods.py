@@ -104,6 +104,11 @@ class Method:
             raise LibraryError(f"{text}: {error} is no value for it") from error
 
     @property
+    def number(self) -> int:
+        """The rule's, as the kernels know it."""
+        return list(Rule).index(self.rule)
+
+    @property
     def limits(self) -> tuple[float, float, float, float, float]:
         """For the kernels: low, high, rounds, centre is the mean, spread is the standard deviation."""
         return (

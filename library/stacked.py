@@ -60,11 +60,11 @@ class Frames:
             assert source.words_at is not None
             at = source.words_at + 2 * top * width
             if source.unpacked is not None:
-                _read_at(source.unpacked.fileno(), row, at, source.path)
+                read_at(source.unpacked.fileno(), row, at, source.path)
                 continue
             try:
                 with source.path.open("rb", buffering=0) as file:
-                    _read_at(file.fileno(), row, at, source.path)
+                    read_at(file.fileno(), row, at, source.path)
             except OSError as error:
                 raise NotAFitsFileError(f"{source.path}: {error.strerror}; take it out of the set") from error
         return words
@@ -79,10 +79,10 @@ class Frames:
             if source.unpacked is None:
                 row[:] = read_rows(source.path, slice(top, bottom)).reshape(-1)
             elif source.words_at is None:
-                _read_at(source.unpacked.fileno(), row, 4 * top * self.shape[1], source.path)
+                read_at(source.unpacked.fileno(), row, 4 * top * self.shape[1], source.path)
             else:
                 stored = np.empty(row.shape, np.uint16)
-                _read_at(source.unpacked.fileno(), stored, 2 * top * self.shape[1], source.path)
+                read_at(source.unpacked.fileno(), stored, 2 * top * self.shape[1], source.path)
                 row[:] = stored.byteswap(inplace=True) ^ np.uint16(0x8000)
         return floats
 
@@ -126,7 +126,8 @@ def _holds_words(unit: HeaderUnit) -> bool:
     )
 
 
-def _read_at(descriptor: int, into: NDArray[Any], at: int, path: Path) -> None:
+def read_at(descriptor: int, into: NDArray[Any], at: int, path: Path) -> None:
+    """Fill an array from so many bytes on; raises :class:`NotAFitsFileError` if the file ends before."""
     view = into.view(np.uint8).data
     while view:
         count = os.preadv(descriptor, [view], at)

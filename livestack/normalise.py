@@ -113,12 +113,12 @@ class Surface:
         design = terms((points - self.centre) / self.reach_px)[:, :6]
         return np.asarray(self.coefficients @ design.T)
 
-    def tile_planes(self, shape: tuple[int, int]) -> NDArray[np.float64]:
+    def tile_planes(self, shape: tuple[int, int], tiles: slice = slice(None)) -> NDArray[np.float64]:
         """A plane (level, slope in x, slope in y) for each tile of ``shape`` and channel: (tiles, channels,
         3).
         """
         half = np.array([TILE_COLUMNS / 2, TILE_ROWS / 2])
-        middle = corners(shape) + half
+        middle = corners(shape)[tiles] + half
         x, y = ((middle - self.centre) / self.reach_px).T
         c = self.coefficients[:, :, None]
         slope_x = (c[:, 1] + 2 * c[:, 3] * x + c[:, 4] * y) / self.reach_px

@@ -45,15 +45,20 @@ class Placed:
         return float(CLASS_WEIGHTS[self.number])
 
 
-def course(placed: Placed, shape: tuple[int, int], zero_adu: NDArray[np.float32]) -> Course:
-    """A sub's way into a stack of ``shape`` whose sky is about ``zero_adu`` (channels), for the kernels."""
+def course(
+    placed: Placed, shape: tuple[int, int], zero_adu: NDArray[np.float32], tiles: slice = slice(None)
+) -> Course:
+    """A sub's way into a stack of ``shape`` whose sky is about ``zero_adu`` (channels), for the kernels.
+
+    It may be that into some of the tiles alone.
+    """
     return Course(
-        maps=tile_maps(placed.warp, shape),
+        maps=tile_maps(placed.warp, shape, tiles),
         turn=turn_of(placed.warp.matrix),
         table=_SHARP if placed.bayer_pattern is None else _SOFT,
         colours=colours(placed.bayer_pattern),
         scale=np.float32(placed.scale),
-        levels=np.ascontiguousarray(placed.surface.tile_planes(shape), np.float32),
+        levels=np.ascontiguousarray(placed.surface.tile_planes(shape, tiles), np.float32),
         undershoot=np.float32(_UNDERSHOOT_SIGMA * placed.noise_adu),
         zero=zero_adu,
     )

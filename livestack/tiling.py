@@ -15,12 +15,12 @@ def corners(shape: tuple[int, int]) -> NDArray[np.float64]:
     return np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2).astype(np.float64)
 
 
-def tile_maps(warp: Warp, shape: tuple[int, int]) -> NDArray[np.float64]:
+def tile_maps(warp: Warp, shape: tuple[int, int], tiles: slice = slice(None)) -> NDArray[np.float64]:
     """Maps (tiles, 2, 4) from a place in a tile of the reference (height, width) to one in the sub.
 
     The last column says how far the tile's rows are bent in their middle. Exact for a matrix.
     """
-    first = corners(shape)
+    first = corners(shape)[tiles]
     half = np.array([TILE_COLUMNS / 2, TILE_ROWS / 2])
     middle = first + half
     centre = warp.backwards(middle)

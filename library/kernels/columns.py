@@ -24,7 +24,7 @@ Phases = NDArray[np.uint8]
 Samples = NDArray[np.float64]
 Range = tuple[int, int]
 
-_LANES = 64
+LANES = 64
 """Pixels that are sorted side by side: a comparison of two samples is one of two short rows, in SIMD."""
 
 MAD_TO_SIGMA = 1.482602218505602
@@ -213,6 +213,34 @@ def linear_fit(samples: Samples, low: int, high: int, below: float, above: float
 
 
 @kernel()
+def kept_of(
+    samples: Samples,
+    n: int,
+    rule: int,
+    limits: Doubles,
+    least_sigma: float,
+    level: float,
+    work: Samples,
+) -> Range:
+    """What a rule keeps of sorted samples[:n], which are relative to their median, ``level``.
+
+    ``limits`` are those of :attr:`library.methods.Method.limits`, ``work`` is room for n more.
+    """
+    kept: Range = (0, n)
+    below, above, rounds = limits[0], limits[1], int(limits[2])
+    if rule == SIGMA_CLIP:
+        from_mean, by_deviation = limits[3] > 0, limits[4] > 0
+        kept = sigma_clip(samples, 0, n, below, above, from_mean, by_deviation, rounds, least_sigma)
+    elif rule == WINSORIZED:
+        kept = winsorized(samples, 0, n, below, above, rounds, least_sigma, work)
+    elif rule == PERCENTILE:
+        kept = percentile(samples, 0, n, below, above, level)
+    elif rule == LINEAR_FIT:
+        kept = linear_fit(samples, 0, n, below, above, rounds)
+    return kept
+
+
+@kernel()
 def combine_words(
     words: Words,
     network: Pairs,
@@ -227,10 +255,10 @@ def combine_words(
 ) -> int:
     """As :func:`combine_floats`, of big-endian words (N, P) with BZERO 32768, as they lie in a file."""
     count, size = words.shape
-    lanes = np.empty((count, _LANES), np.float32)
+    lanes = np.empty((count, LANES), np.float32)
     kept = 0
-    for start in range(0, size, _LANES):
-        width = min(_LANES, size - start)
+    for start in range(0, size, LANES):
+        width = min(LANES, size - start)
         for i in range(count):
             for j in range(width):
                 word = words[i, start + j]
@@ -263,10 +291,10 @@ def combine_floats(
     between all frames (n − 1), or an empty array if nobody asks; NaN where there is nothing.
     """
     count, size = frames.shape
-    lanes = np.empty((count, _LANES), np.float32)
+    lanes = np.empty((count, LANES), np.float32)
     kept = 0
-    for start in range(0, size, _LANES):
-        width = min(_LANES, size - start)
+    for start in range(0, size, LANES):
+        width = min(LANES, size - start)
         for i in range(count):
             for j in range(width):
                 lanes[i, j] = frames[i, start + j]
@@ -300,13 +328,13 @@ def _combine_lanes(
         for i in range(count):
             for j in range(width):
                 lanes[i, j] *= scales[i, phase[start + j]]
-    known = np.full(_LANES, count, np.int32)
+    known = np.full(LANES, count, np.int32)
     for i in range(count):
         for j in range(width):
             if not math.isfinite(lanes[i, j]):
                 lanes[i, j] = np.inf
                 known[j] -= 1
-    _sort(lanes, network)
+    sort_lanes(lanes, network)
     samples = np.empty(count, np.float64)
     work = np.empty(count, np.float64)
     kept = 0
@@ -317,11 +345,12 @@ def _combine_lanes(
 
 
 @kernel()
-def _sort(lanes: Floats, network: Pairs) -> None:
+def sort_lanes(lanes: Floats, network: Pairs) -> None:
+    """Sort each column of (N, LANES), smallest first; nothing in it is NaN."""
     for k in range(network.shape[0]):
         upper = lanes[network[k, 0]]
         lower = lanes[network[k, 1]]
-        for j in range(_LANES):
+        for j in range(LANES):
             a, b = upper[j], lower[j]
             upper[j] = a if a < b else b  # noqa: FURB136 - one instruction; min() asks for NaN
             lower[j] = b if a < b else a  # noqa: FURB136 - the same
@@ -350,21 +379,11 @@ def _reduce(
     if spreads.size:
         deviation = mean_and_deviation(samples, 0, n)[1]
         spreads[at] = deviation * math.sqrt(n / (n - 1)) if n > 1 else np.nan
-    low, high = 0, n
-    below, above, rounds = limits[0], limits[1], int(limits[2])
     if rule == MEDIAN:
         values[at] = pivot + 0.0  # which makes −0 a 0, whichever of the two came first
         return n
-    if rule == SIGMA_CLIP:
-        low, high = sigma_clip(
-            samples, low, high, below, above, limits[3] > 0, limits[4] > 0, rounds, least_sigma
-        )
-    elif rule == WINSORIZED:
-        low, high = winsorized(samples, low, high, below, above, rounds, least_sigma, work)
-    elif rule == PERCENTILE:
-        low, high = percentile(samples, low, high, below, above, pivot)
-    elif rule == LINEAR_FIT:
-        low, high = linear_fit(samples, low, high, below, above, rounds)
+    kept: Range = kept_of(samples, n, rule, limits, least_sigma, pivot, work)
+    low, high = kept
     total = 0.0
     for i in range(low, high):
         total += samples[i]

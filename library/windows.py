@@ -1,0 +1,123 @@
+"""Pieces of a frame: of a plain file no more is read than asked for, a packed one is unpacked once."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BufferedReader
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from library.cards import CardValue, HeaderUnit
+from library.errors import LibraryError, NotAFitsFileError
+from library.reading import Pixels, decode, image_shape, open_image, read_pixels, stored_dtype
+from library.stacked import read_at
+
+_WIDE = 0.5
+
+
+class Spool:
+    """A temporary file for the pixels of packed frames, gone with the last of them. For several threads."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the frames in it
+        self._size = 0
+        self._lock = Lock()
+
+    @property
+    def descriptor(self) -> int:
+        """What to read from."""
+        return self._file.fileno()
+
+    def keep(self, path: Path) -> tuple[Pixels, int]:
+        """Unpack a frame; returns its pixels and where they now lie. One at a time, for memory's sake."""
+        with self._lock:
+            with open_image(path) as (stream, unit):
+                pixels = np.ascontiguousarray(read_pixels(stream, unit))
+            at = self._size
+            try:
+                self._file.write(pixels.data)
+                self._file.flush()
+            except OSError as error:
+                raise LibraryError(
+                    f"{path.name} cannot be unpacked in {tempfile.gettempdir()}: {error.strerror}; "
+                    f"it takes {pixels.nbytes / 1e6:.0f} MB there; make room, or set TMPDIR"
+                ) from error
+            self._size += pixels.nbytes
+        return pixels, at
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WindowedFrame:
+    """A frame (H, W) of which pieces can be read, by several threads at once; no file stays open."""
+
+    path: Path
+    shape: tuple[int, int]
+    _stored: np.dtype[Any]
+    _start: int
+    _header: Mapping[str, CardValue]
+    _spool: Spool | None = None
+
+    def window(self, rows: slice, columns: slice) -> Pixels:
+        """Some rows and columns, as :func:`library.reading.read_frame` gives them.
+
+        It reads rather than maps the file: a file that is cut short under a map ends the process. Raises
+        :class:`NotAFitsFileError` if the file has gone or was cut short meanwhile.
+        """
+        (top, bottom, _), (left, right, _) = rows.indices(self.shape[0]), columns.indices(self.shape[1])
+        width, size = self.shape[1], self._stored.itemsize
+        with self._opened() as descriptor:
+            if right - left >= _WIDE * width:
+                whole = np.empty((max(bottom - top, 0), width), self._stored)
+                read_at(descriptor, whole, self._start + top * width * size, self.path)
+                stored = np.ascontiguousarray(whole[:, left:right])
+            else:
+                stored = np.empty((max(bottom - top, 0), max(right - left, 0)), self._stored)
+                for y, row in enumerate(stored, top):
+                    read_at(descriptor, row, self._start + (y * width + left) * size, self.path)
+        return stored if self._spool is not None else decode(stored, self._header)
+
+    @contextmanager
+    def _opened(self) -> Iterator[int]:
+        if self._spool is not None:
+            yield self._spool.descriptor
+            return
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY)
+        except OSError as error:
+            raise NotAFitsFileError(f"{self.path}: {error.strerror}; take it out of the set") from error
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+
+def open_pixels(path: Path, spool: Spool | None = None) -> WindowedFrame:
+    """Look at a frame's header. A gzipped or tile-compressed one is unpacked into ``spool``, or its own.
+
+    Frames that share a spool share one open file. Raises :class:`NotAFitsFileError`, also for a frame with
+    colour planes; :class:`LibraryError` if there is no room to unpack it.
+    """
+    with open_image(path) as (stream, unit):
+        shape = image_shape(unit)
+        if len(shape) != 2:
+            raise NotAFitsFileError(f"{path}: has {shape[0]} planes; give a raw frame, which has one")
+        if isinstance(stream, BufferedReader) and not unit.is_compressed_image:
+            _check_length(path, stream, unit, shape)
+            return WindowedFrame(path, (shape[0], shape[1]), stored_dtype(unit), unit.data_start, unit.values)
+    spool = spool or Spool()
+    pixels, at = spool.keep(path)
+    return WindowedFrame(path, (shape[0], shape[1]), pixels.dtype, at, {}, spool)
+
+
+def _check_length(path: Path, stream: BufferedReader, unit: HeaderUnit, shape: tuple[int, ...]) -> None:
+    there = os.fstat(stream.fileno()).st_size - unit.data_start
+    wanted = shape[0] * shape[1] * stored_dtype(unit).itemsize
+    if there < wanted:
+        raise NotAFitsFileError(f"{path}: is cut short: {there} of {wanted} bytes of pixels; copy it again")
