@@ -21,7 +21,7 @@ _SAMPLES = 500_000
 _APART_PX = 8
 """More than a star is wide, less than a nebula."""
 
-_QUARTILE_SIGMA = 0.6745
+_WINDOW_SIGMA, _ROUNDS = 1.5, 20
 _LEVEL_PERCENTILE = 99.0
 _FAINTEST_SIGMA = 1.0
 _STAR_SIGMA = 20.0
@@ -40,9 +40,9 @@ class Figures:
 def measure(plane: Plane, seen: Mask) -> Figures:
     """Sky, noise and nebula of an (H, W) channel where it was seen.
 
-    Sky is what the lower quartile of pure noise says: it stays sky when nebula fills half of the picture.
-    Stars are kept out of the level by the median of three pixels of a line, 8 px apart. A channel without
-    nebula has its noise for level.
+    Sky is where values are densest, sought from the lower quartile upwards: it stays sky when nebula fills
+    half of the picture. Stars are kept out of the level by the median of three pixels of a line, 8 px apart.
+    A channel without nebula has its noise for level.
     """
     lines, valid = lines_of(plane), lines_of(seen)
     near = slice(_APART_PX, -_APART_PX)
@@ -52,7 +52,7 @@ def measure(plane: Plane, seen: Mask) -> Figures:
     noise = background_noise(plane, seen)
     if not (noise > 0 and len(taps[0])):
         noise = float(values.std()) or 1.0
-    sky = float(np.percentile(values, 25)) + _QUARTILE_SIGMA * noise
+    sky = _densest(values, float(np.percentile(values, 25)), _WINDOW_SIGMA * noise)
     smooth = np.median(taps, axis=0)
     level = float(np.percentile(smooth, _LEVEL_PERCENTILE)) - sky if len(smooth) else 0.0
     return Figures(sky, noise, max(level, _FAINTEST_SIGMA * noise))
@@ -80,6 +80,18 @@ def star_ratio(a: Plane, b: Plane, seen: Mask) -> float | None:
         noise = 1.4826 * float(np.median(np.abs(high)))
         star &= (high > _STAR_SIGMA * noise) & (high < 0.8 * high.max())
     return float(np.median(high_a[star] / high_b[star])) if star.sum() >= _MIN_STAR_PIXELS else None
+
+
+def _densest(values: Plane, at: float, reach: float) -> float:
+    """Mean shift: the mean of what lies within reach, again and again."""
+    for _ in range(_ROUNDS):
+        near = values[np.abs(values - at) <= reach]
+        if not len(near):
+            break
+        before, at = at, float(near.mean(dtype=np.float64))
+        if abs(at - before) < 1e-3 * reach:
+            break
+    return at
 
 
 def lines_of(image: NDArray[_T]) -> NDArray[_T]:

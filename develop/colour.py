@@ -29,6 +29,7 @@ _MOST_NOISE = 3.0
 
 _NEAR_CLIPPING = 0.7
 _SURE_SIGMA = 3.0
+_LINE_SHARE = 0.5
 _MAD_TO_SIGMA = 1.4826
 _STRIP_ROWS = 256
 
@@ -108,7 +109,7 @@ def compose(
     if lines_of(seen).any():
         if is_narrow(chosen):
             _lines_into(out, chosen, used, seen)
-            _less_green(out, scnr)
+            _less_green(out, scnr, seen)
         else:
             _broad_into(out, used, seen)
         out[~seen] = np.nan
@@ -130,9 +131,10 @@ def _broad_into(out: NDArray[np.float32], used: Mapping[str, Band], seen: Mask) 
 def _balance(out: NDArray[np.float32], seen: Mask) -> None:
     """Take the sky off each channel and scale red and blue so that the stars add up to white."""
     light = lines_of(out)[lines_of(seen)]
-    sky = np.median(light, axis=0)
+    figures = [measure(out[..., channel], seen) for channel in range(3)]
+    sky = np.array([each.sky for each in figures], dtype=np.float32)
+    noise = np.array([each.noise for each in figures], dtype=np.float32)
     light -= sky
-    noise = _MAD_TO_SIGMA * np.median(np.abs(light), axis=0)
     brightest = light.max(axis=0)
     star = (light > _STAR_SIGMA * noise).all(axis=1) & (light < 0.8 * brightest).all(axis=1)
     gains = np.ones(3, dtype=np.float32)
@@ -174,17 +176,16 @@ def _add_luminance(out: NDArray[np.float32], luminance: Plane, seen: Mask) -> No
 def _add_line(red: NDArray[np.float32], line: Plane, seen: Mask) -> None:
     """Add to red what the line shines beyond its continuum, which is what of it the stars have.
 
-    It comes in at red's noise: with its own it would drown a red that saw a hundred times the continuum. What
-    is not sure of its noise is left out smoothly, by x³/(x² + (3 σ)²), so that the sky stays as it is.
+    It comes in at half of red's noise: with its own it would drown a red that saw a hundred times the
+    continuum. What is not sure of its noise is left out smoothly, so that the sky stays as it is.
     """
     theirs, mine = measure(line, seen), measure(red, seen)
     continuum = star_ratio(line, red, seen) or 0.0
-    gain = mine.noise / float(np.hypot(theirs.noise, continuum * mine.noise))
-    sure = np.float32((_SURE_SIGMA * mine.noise) ** 2)
+    gain = _LINE_SHARE * mine.noise / float(np.hypot(theirs.noise, continuum * mine.noise))
     for strip in _strips(red):
         own = np.float32(continuum) * (red[strip] - np.float32(mine.sky))
         beyond = np.float32(gain) * np.maximum(line[strip] - np.float32(theirs.sky) - own, 0)
-        red[strip] += beyond**3 / (beyond**2 + sure)
+        red[strip] += _sure(beyond, mine.noise)
 
 
 def _lines_into(out: NDArray[np.float32], name: str, used: Mapping[str, Band], seen: Mask) -> None:
@@ -221,13 +222,24 @@ def _mean(a: Plane, b: Plane) -> Plane:
     return mean
 
 
-def _less_green(out: NDArray[np.float32], share: float) -> None:
+def _less_green(out: NDArray[np.float32], share: float, seen: Mask) -> None:
+    """Of the sky's noise no green is taken, or the sky would turn magenta."""
     if not 0 <= share <= 1:
         raise DevelopError(f"scnr is {share:g}; give 0 (keep the green) to 1")
-    for strip in _strips(out) if share else ():
+    if share == 0:
+        return
+    red, green, blue = (measure(out[..., channel], seen).noise for channel in range(3))
+    noise = float(np.hypot(green, np.hypot(red, blue) / 2))
+    for strip in _strips(out):
         rows = out[strip]
         too_much = np.maximum(rows[..., 1] - (rows[..., 0] + rows[..., 2]) / 2, 0)
-        rows[..., 1] -= np.float32(share) * too_much
+        rows[..., 1] -= np.float32(share) * _sure(too_much, noise)
+
+
+def _sure(light: Plane, noise: float) -> Plane:
+    """What is surely there of some light: x³/(x² + (3 σ)²)."""
+    sure: Plane = light**3 / (light**2 + np.float32((_SURE_SIGMA * noise) ** 2))
+    return sure
 
 
 def _strips(image: NDArray[np.float32]) -> Iterator[slice]:

@@ -171,8 +171,11 @@ def test_scnr_takes_green_away_and_leaves_the_rest(share: float) -> None:
     plain, less = made(STACKS, "SHO"), made(STACKS, "SHO", share)
     assert (less[..., [0, 2]] == plain[..., [0, 2]]).all()
     neutral = (plain[..., 0] + plain[..., 2]) / 2
-    above = np.maximum(plain[..., 1] - neutral, 0)
-    assert less[..., 1] == pytest.approx(plain[..., 1] - share * above, abs=1e-3)
+    taken, above = plain[..., 1] - less[..., 1], plain[..., 1] - neutral
+    assert (taken[above <= 0] == 0).all()
+    assert taken[above > 150] == pytest.approx(share * above[above > 150], rel=0.1)
+    sky = (radius() > 110) & (stars() < 0.1)
+    assert taken[sky].mean() < 0.2 * NOISE
     with pytest.raises(DevelopError, match="0 "):
         compose(STACKS, "SHO", scnr=1.5)
 
@@ -184,7 +187,7 @@ def test_ha_makes_the_nebula_redder_and_leaves_stars_and_sky(with_l: bool) -> No
     plain, mixed = made(base), made(base | ha)
     assert (mixed[..., 1:] == plain[..., 1:]).all()
     nebula, sky = (SHAPES["Ha"] > 0.5) & (stars() < 0.1), (radius() > 110) & (stars() < 0.1)
-    assert np.median(mixed[nebula][:, 0]) > 5 * np.median(plain[nebula][:, 0])
+    assert np.median(mixed[nebula][:, 0]) > 3 * np.median(plain[nebula][:, 0])
     assert mixed[sky][:, 0].mean() == pytest.approx(plain[sky][:, 0].mean(), abs=0.15 * NOISE)
     star = (stars() > 1000) & (radius() > 110)
     assert mixed[star].mean(axis=0) == pytest.approx(plain[star].mean(axis=0), rel=0.05)
