@@ -91,5 +91,9 @@ def write_colour_preview(path: Path, pictures: Mapping[str | None, StackImage]) 
     colour = compose(pictures)
     if colour is None:
         return None
-    seen: NDArray[np.float32] = np.asarray(np.isfinite(colour).all(axis=2), dtype=np.float32)
-    return write_png(path, autostretch(colour, seen), max_side_px=PREVIEW_MAX_SIDE_PX)
+    return write_picture(path, colour)
+
+
+def write_picture(path: Path, colour: NDArray[np.float32]) -> tuple[int, int]:
+    """Write linear colour (H, W, 3), NaN where nothing was seen, stretched, as PNG. Raises OSError."""
+    return write_png(path, autostretch(colour), max_side_px=PREVIEW_MAX_SIDE_PX)

@@ -106,6 +106,7 @@ def parser() -> argparse.ArgumentParser:
     stack.add_argument("--report", type=Path, metavar="R.json", help="what became of each sub, as JSON")
     stack.set_defaults(run=commands.stack)
 
+    _add_compose(add)
     add_library(add)
 
     doctor = add("doctor", help="what is here, what is missing, how to get it")
@@ -116,6 +117,22 @@ def parser() -> argparse.ArgumentParser:
     doctor.add_argument("--json", action="store_true", help="one JSON object a line")
     doctor.set_defaults(run=commands.doctor)
     return top
+
+
+def _add_compose(add: Callable[..., argparse.ArgumentParser]) -> None:
+    compose = add("compose", help="one colour picture from the stacks of several filters")
+    compose.add_argument("stacks", type=Path, nargs="+", metavar="STACK", help="one aligned FITS a filter")
+    compose.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.fits", help="linear colour")
+    compose.add_argument(
+        "--palette",
+        metavar="P",
+        help="RGB, LRGB, HaRGB, HaLRGB, Foraxx, SHO, HSO, HOO… (default: the best that the filters allow)",
+    )
+    compose.add_argument(
+        "--scnr", type=_share, default=0.0, metavar="SHARE", help="of a line palette's green to take, 0 to 1"
+    )
+    compose.add_argument("--preview", type=Path, metavar="P.png", help="a stretched picture")
+    compose.set_defaults(run=commands.compose)
 
 
 def _face(command: argparse.ArgumentParser) -> None:

@@ -180,6 +180,21 @@ def stack(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def compose(arguments: argparse.Namespace) -> int:
+    """``firstlight compose``: one colour picture from the stacks of several filters."""
+    from firstlight.composing import compose_files
+
+    made = compose_files(
+        arguments.stacks,
+        arguments.output,
+        palette_name=arguments.palette,
+        scnr=arguments.scnr,
+        preview=arguments.preview,
+    )
+    print(f"{made.palette} of {', '.join(made.filters)} is in {arguments.output}")
+    return 0
+
+
 def doctor(arguments: argparse.Namespace) -> int:
     """``firstlight doctor``: fails only when something is missing that firstlight cannot do without."""
     from firstlight.config import DEFAULT_INDI, default_root
