@@ -60,9 +60,9 @@ def test_what_is_there_is_taken_in_order_once_it_has_been_still(watched: Watched
 
 def test_a_file_written_bit_by_bit_is_taken_when_whole_however_slow_the_writer(watched: Watched) -> None:
     with (watched.folder / "slow.fits").open("wb", buffering=0) as file:
-        for start in range(0, len(FITS), 2000):
-            file.write(FITS[start : start + 2000])
-            if start + 2000 < len(FITS):
+        for start in range(0, len(FITS), 2880):
+            file.write(FITS[start : start + 2880])
+            if start + 2880 < len(FITS):
                 assert watched.after(3 * SETTLED_S) == []
     assert watched.after(2 * SETTLED_S) == ["slow.fits"]
 
