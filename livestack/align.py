@@ -1,6 +1,7 @@
 """Where a sub lies on the reference: from star lists to a transform that has been verified.
 
-The first meeting goes by triangles (astroalign; Beroiz, Cabral & Sanchez 2020), blind to shift and rotation.
+The first meeting goes by triangles (astroalign; Beroiz, Cabral & Sanchez 2020), blind to shift and rotation;
+where the lists differ in depth and field, as those of two telescopes do, by many more (livestack.asterisms).
 Afterwards a sub starts from where the last one lay: the brightest stars vote on the shift since then. Either
 way the guess is refined on all stars by nearest neighbours, and believed only if that many matches cannot be
 chance.
@@ -8,7 +9,8 @@ chance.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import astroalign
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.special import bdtrc
 
+from livestack.asterisms import MIRRORED, guesses
 from livestack.geometry import Matrix, Points, apply, fit_affine, fit_similarity, scale
 from livestack.warp import Bend, Warp, terms
 from measure.stars import Stars
@@ -27,9 +30,12 @@ _Fit = Callable[[Points, Points, NDArray[np.float64]], Matrix]
 
 _MIN_MATCHES = 5
 _CHANCE = 1e-8
+_STEADY_SCALE = 1.1
+"""By no more than this factor may a fit leave its guess: what drifts off was none."""
 _SEARCH_RADII_PX = (4.0, 2.5, 1.5, 1.5, 1.5)
+_SCALES = (0.25, 4.0)
 # An unrelated field costs astroalign about 0.1 s with 30 stars, 1 s with 60, and ever more beyond.
-_TRIANGLE_STARS = (30, 60)
+_TRIANGLE_STARS = 30
 _VOTING_STARS = 80
 _MAX_DRIFT_PX = 60.0
 _CENTROID_FLOOR_PX = 0.02
@@ -83,25 +89,35 @@ def find_transform(stars: Stars, reference: Stars, start: Matrix | None = None) 
         found = _refine(stars, reference, _vote(stars, reference, start))
         if found is not None:
             return found
-    for count in _TRIANGLE_STARS:
-        try:
-            guess, _ = astroalign.find_transform(stars.xy, reference.xy, max_control_points=count)
-        except (astroalign.MaxIterError, ValueError, np.linalg.LinAlgError):
-            continue
-        found = _refine(stars, reference, np.asarray(guess.params, dtype=np.float64))
+    for guess in _guesses(stars, reference):
+        found = _refine(stars, reference, guess)
         if found is not None:
             return found
     return Lost("no match", f"none of its {len(stars)} stars fall on the reference's {len(reference)}")
 
 
+def _guesses(stars: Stars, reference: Stars) -> Iterator[Matrix]:
+    with suppress(astroalign.MaxIterError, ValueError, np.linalg.LinAlgError):
+        found, _ = astroalign.find_transform(stars.xy, reference.xy, max_control_points=_TRIANGLE_STARS)
+        yield np.asarray(found.params, dtype=np.float64)
+    for mirrored in (False, True):
+        yield from guesses(stars.xy, reference.xy, mirrored=mirrored)
+
+
 def _vote(stars: Stars, reference: Stars, start: Matrix) -> Matrix:
     """Shift ``start`` by what most pairs of bright stars agree on, within the drift one sub may make."""
-    moved = apply(start, stars.xy[:_VOTING_STARS])
-    difference = (reference.xy[:_VOTING_STARS, None, :] - moved[None, :, :]).reshape(-1, 2)
-    near = difference[np.abs(difference).max(axis=1) < _MAX_DRIFT_PX]
+    coarse = max(1.0, abs(scale(start)))
+    drift = _MAX_DRIFT_PX * coarse
+    moved, target = apply(start, stars.xy), reference.xy
+    moved, target = (
+        these[_within(these, those, drift)][:_VOTING_STARS]
+        for these, those in ((moved, target), (target, moved))
+    )
+    difference = (target[:, None, :] - moved[None, :, :]).reshape(-1, 2)
+    near = difference[np.abs(difference).max(axis=1) < drift]
     if not len(near):
         return start
-    radius = _SEARCH_RADII_PX[0] / 2
+    radius = coarse * _SEARCH_RADII_PX[0] / 2
     tree = cKDTree(near)
     votes = tree.query_ball_point(near, radius, return_length=True)
     centre = near[int(np.argmax(votes))]
@@ -112,15 +128,21 @@ def _vote(stars: Stars, reference: Stars, start: Matrix) -> Matrix:
 
 
 def _refine(stars: Stars, reference: Stars, guess: Matrix) -> Transform | None:
-    """Match all stars by nearest neighbours from ``guess`` on and fit again, closer every round."""
-    if not np.isfinite(guess).all() or not 0.1 < scale(guess) < 10:
+    """Match all stars by nearest neighbours from ``guess`` on and fit again, closer every round.
+
+    Radii grow with the pixels of a sub that are larger than the reference's. A sub seen in a mirror is
+    mirrored back first.
+    """
+    size = round(abs(scale(guess)), 2)  # or the fit would depend on where the guess came from
+    if not np.isfinite(guess).all() or not _SCALES[0] < size < _SCALES[1]:
         return None
-    source, target = stars.xy, reference.xy
-    tree = cKDTree(target)
-    variance_s, variance_t = _variance(stars), _variance(reference)
-    matrix, pairs = guess, np.empty((0, 2), dtype=np.intp)
+    hand = MIRRORED if scale(guess) < 0 else np.eye(3)
+    source, target = apply(hand, stars.xy), reference.xy
+    tree, coarse = cKDTree(target), max(1.0, size)
+    variance_s, variance_t = size**2 * _variance(stars), _variance(reference)
+    matrix, pairs = guess @ hand, np.empty((0, 2), dtype=np.intp)
     for radius in _SEARCH_RADII_PX:
-        pairs = _match(tree, apply(matrix, source), radius)
+        pairs = _match(tree, apply(matrix, source), coarse * radius)
         if len(pairs) < _MIN_MATCHES:
             return None
         i, j = pairs.T
@@ -128,6 +150,8 @@ def _refine(stars: Stars, reference: Stars, guess: Matrix) -> Transform | None:
         if fitted is None:
             return None
         matrix = fitted
+    if not 1 / _STEADY_SCALE < abs(scale(matrix)) / size < _STEADY_SCALE:
+        return None
     warp = Warp(matrix)
     for radius, swing in _BEND_ROUNDS:  # from the middle outwards
         i, j = pairs.T
@@ -136,12 +160,12 @@ def _refine(stars: Stars, reference: Stars, guess: Matrix) -> Transform | None:
             warp = Warp(matrix)
             break
         warp = Warp(matrix, bend)
-        pairs = _match(tree, warp.forwards(source), radius)
+        pairs = _match(tree, warp.forwards(source), coarse * radius)
     moved = warp.forwards(source)
     residual = np.hypot(*(moved[pairs[:, 0]] - target[pairs[:, 1]]).T)
-    if not _believable(moved, target, len(pairs), _SEARCH_RADII_PX[-1]):
+    if not _believable(moved, target, residual, coarse * _SEARCH_RADII_PX[-1]):
         return None
-    return Transform(matrix, float(np.sqrt(np.mean(residual**2))), pairs, warp.bend)
+    return Transform(matrix @ hand, float(np.sqrt(np.mean(residual**2))), pairs, warp.bend)
 
 
 def _bend(moved: Points, target: Points, variance: NDArray[np.float64], swing: float) -> Bend | None:
@@ -235,12 +259,22 @@ def _reweighted(
     return matrix, float(np.sqrt(np.median(normalised)))
 
 
-def _believable(moved: Points, target: Points, n_matches: int, radius: float) -> bool:
-    """Whether so many matches, among the stars inside the reference, are beyond chance (binomial tail)."""
-    low, high = target.min(axis=0) - radius, target.max(axis=0) + radius
-    shared = int(((moved >= low) & (moved <= high)).all(axis=1).sum())
-    area = float(np.prod(high - low))
+def _within(these: Points, those: Points, margin: float) -> NDArray[np.bool_]:
+    """Which of these places (N, 2) are not further than ``margin`` from the field of those."""
+    low, high = those.min(axis=0) - margin, those.max(axis=0) + margin
+    return np.asarray(((these >= low) & (these <= high)).all(axis=1))
+
+
+def _believable(moved: Points, target: Points, residual: NDArray[np.float64], radius: float) -> bool:
+    """Whether so many matches, among the stars inside the reference, are beyond chance (binomial tail).
+
+    Chance ones fill the circle that they are looked for in: a quarter of them lies within half its radius.
+    """
+    if np.median(residual) > radius / 2:
+        return False
+    shared = int(_within(moved, target, radius).sum())
+    area = float(np.prod(np.ptp(target, axis=0) + 2 * radius))
     chance = min(1.0, len(target) * np.pi * radius**2 / area)
     # Two matches are used up by the four unknowns.
-    trials, hits = shared - 2, n_matches - 2
+    trials, hits = shared - 2, len(residual) - 2
     return hits > 0 and trials >= hits and float(bdtrc(hits - 1, trials, chance)) < _CHANCE

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from livestack.geometry import Matrix, Points, apply
 
 _ROUNDS = 8
+_FARTHEST = 2.0
+"""Of a bend's reach: beyond, where it has seen no star, it grows no more."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,7 +27,8 @@ class Bend:
 
     def at(self, points: Points) -> Points:
         """Shift (N, 2) at places (N, 2) of the reference."""
-        return terms((points - self.centre) / self.reach_px) @ self.coefficients
+        scaled = np.clip((points - self.centre) / self.reach_px, -_FARTHEST, _FARTHEST)
+        return terms(scaled) @ self.coefficients
 
 
 @dataclass(frozen=True, slots=True, eq=False)
