@@ -23,8 +23,9 @@ from livestack.events import SubAccepted, SubRejected
 from livestack.geometry import Matrix, rotation_deg
 from livestack.look import Look, look
 from livestack.masters import Masters, check_shapes, saturation_level_adu
+from livestack.normalise import transparency_scale
 from livestack.placing import Placed
-from livestack.stack import Calibrating, FilterStack, StackImage
+from livestack.stack import Calibrating, FilterStack, Founding, StackImage
 from livestack.survey import counts
 from livestack.tiling import corners
 from livestack.warp import Warp
@@ -69,6 +70,9 @@ class Outcome:
     event: SubAccepted | SubRejected
     transform: Transform | None
     placed: Placed | None
+    overlap: float | None
+    """The share of the reference that it covers."""
+
     stars: Stars | None
     fwhm_px: float | None
     background_adu: float | None
@@ -83,6 +87,7 @@ class _Progress:
     seconds: dict[str, float] = field(default_factory=dict)
     transform: Transform | None = None
     placed: Placed | None = None
+    overlap: float | None = None
     stars: Stars | None = None
     fwhm_px: float | None = None
     background_adu: float | None = None
@@ -97,15 +102,33 @@ class _Progress:
             self.seconds[name] = perf_counter() - started
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Reference:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Reference:
+    """The geometry of a live stack: the stars of the sub that set it, and its shape (height, width)."""
+
+    frame_id: str
     stars: Stars
     shape: tuple[int, int]
     mosaic: bool
 
     @classmethod
-    def of(cls, sub: Calibrating, seen: Look) -> _Reference:
-        return cls(seen.stars, sub.raw.shape, sub.bayer_pattern is not None)
+    def by(cls, frame_id: str, sub: Calibrating, seen: Look) -> Reference:
+        """That which a sub sets."""
+        return cls(
+            frame_id=frame_id, stars=seen.stars, shape=sub.raw.shape, mosaic=sub.bayer_pattern is not None
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Basis:
+    """What the first subs settled; with it and the place of each sub a stack can be made again.
+
+    ``last_matrix`` is where the next one is looked for first.
+    """
+
+    reference: Reference | None = None
+    foundings: tuple[Founding, ...] = ()
+    last_matrix: Matrix | None = None
 
 
 class _NotThisOne(Exception):  # noqa: N818  a verdict inside this module, never an error outside
@@ -130,7 +153,7 @@ class LiveStack:
     def __init__(self, settings: Settings | None = None) -> None:
         self._settings = settings or Settings()
         self._stacks: dict[str | None, FilterStack] = {}
-        self._reference: _Reference | None = None
+        self._reference: Reference | None = None
         self._last_matrix: Matrix | None = None
 
     @property
@@ -144,17 +167,28 @@ class LiveStack:
 
     def process(self, sub: Sub) -> Outcome:
         """Like ``add``, and tell more."""
+        return self._outcome(sub, stacked=True)
+
+    def place(self, sub: Sub) -> Outcome:
+        """Calibrate and align one sub without stacking it, which :meth:`again` can do at any time.
+
+        The noise told is that of its raw pixels.
+        """
+        return self._outcome(sub, stacked=False)
+
+    def _outcome(self, sub: Sub, *, stacked: bool) -> Outcome:
         started = perf_counter()
         done = _Progress()
         event: SubAccepted | SubRejected
         try:
-            event = self._stack(sub, done, started)
+            event = self._accepted(sub, done, started, stacked=stacked)
         except _NotThisOne as verdict:
             event = verdict.on(sub, perf_counter() - started)
         return Outcome(
             event=event,
             transform=done.transform,
             placed=done.placed,
+            overlap=done.overlap,
             stars=done.stars,
             fwhm_px=done.fwhm_px,
             background_adu=done.background_adu,
@@ -169,19 +203,42 @@ class LiveStack:
             calibrating, seen = self._look(sub, done)
         except _NotThisOne as verdict:
             return verdict.on(sub, sum(done.seconds.values()))
-        self._reference = _Reference.of(calibrating, seen)
+        self._reference = Reference.by(sub.frame_id, calibrating, seen)
         return None
 
-    def again(self, sub: Sub, placed: Placed) -> None:
-        """Stack a sub as it was placed before, of a filter that has a stack. Nothing is looked for."""
+    def again(self, sub: Sub, placed: Placed) -> float:
+        """Stack a sub as it was placed before, of a filter that has a stack. Nothing is looked for.
+
+        Returns its noise at the stack's scale, the mean of its channels.
+        """
         calibrating = Calibrating(
             raw=counts(sub.pixels),
             masters=settled_at(sub.masters, placed.dark_factor),
             bayer_pattern=placed.bayer_pattern,
             exposure_s=sub.meta.exposure_s,
         )
-        self._stacks[sub.meta.filter].add(calibrating, placed)
-        self._last_matrix = placed.warp.matrix
+        return self._stacks[sub.meta.filter].add(calibrating, placed)
+
+    @property
+    def basis(self) -> Basis:
+        """What this stack rests on; :meth:`resting_on` goes on from there."""
+        return Basis(
+            reference=self._reference,
+            foundings=tuple(stack.founding for stack in self._stacks.values()),
+            last_matrix=self._last_matrix,
+        )
+
+    @classmethod
+    def resting_on(cls, basis: Basis, settings: Settings | None = None) -> LiveStack:
+        """A stack of no subs yet that takes them as the one did whose ``basis`` it is."""
+        live = cls(settings)
+        live._reference, live._last_matrix = basis.reference, basis.last_matrix
+        live._stacks = {founding.filter: FilterStack(founding) for founding in basis.foundings}
+        return live
+
+    def stack_of(self, name: str | None) -> FilterStack:
+        """The stack of one filter, to be cleared or filled again. Raises KeyError for one that has none."""
+        return self._stacks[name]
 
     def snapshot(self, name: str | None) -> StackImage:
         """Return the stack of one filter as it stands. Raises KeyError for a filter that has none."""
@@ -193,25 +250,30 @@ class LiveStack:
             done.stars, done.dark_scaling = seen.stars, calibrating.dark_scaling
             done.fwhm_px, done.background_adu = typical_fwhm_px(seen.stars), seen.sky.median_adu
             if self._reference is not None:
-                _check_geometry(_Reference.of(calibrating, seen), self._reference)
+                _check_geometry(Reference.by(sub.frame_id, calibrating, seen), self._reference)
             if len(seen.stars) < self._settings.min_stars:
                 raise _NotThisOne(
                     "too few stars", f"{len(seen.stars)} stars found, {self._settings.min_stars} are needed"
                 )
         return calibrating, seen
 
-    def _stack(self, sub: Sub, done: _Progress, started: float) -> SubAccepted:
+    def _accepted(self, sub: Sub, done: _Progress, started: float, *, stacked: bool) -> SubAccepted:
         calibrating, seen = self._look(sub, done)
         with done.stage("align"):
-            reference = self._reference or _Reference.of(calibrating, seen)
+            reference = self._reference or Reference.by(sub.frame_id, calibrating, seen)
             transform = self._aligned(seen.stars, reference)
             warp = transform.warp
             overlap = _overlap(warp, calibrating.raw.shape, reference.shape)
             if overlap < self._settings.min_overlap:
                 raise _NotThisOne("no overlap", f"it covers {overlap:.0%} of the reference")
-            done.transform = transform
-        with done.stage("integrate"):
-            noise = self._integrate(calibrating, sub.meta.filter, seen, transform, reference, done)
+            done.transform, done.overlap = transform, overlap
+            stack, placed = self._placed(sub, calibrating, seen, transform, reference)
+            done.placed = placed
+        noise = placed.scale * placed.noise_adu
+        if stacked:
+            with done.stage("integrate"):
+                noise = stack.add(calibrating, placed)
+        self._stacks[sub.meta.filter] = stack
         self._reference = reference
         self._last_matrix = transform.matrix
         centre = np.array([[(reference.shape[1] - 1) / 2, (reference.shape[0] - 1) / 2]])
@@ -228,7 +290,7 @@ class LiveStack:
             seconds=perf_counter() - started,
         )
 
-    def _aligned(self, stars: Stars, reference: _Reference) -> Transform:
+    def _aligned(self, stars: Stars, reference: Reference) -> Transform:
         if self._reference is None:
             own = np.arange(len(stars))
             return Transform(np.eye(3), 0.0, np.column_stack((own, own)))
@@ -237,30 +299,29 @@ class LiveStack:
             raise _NotThisOne(found.reason, found.detail)
         return found
 
-    def _integrate(
-        self,
-        sub: Calibrating,
-        name: str | None,
-        seen: Look,
-        transform: Transform,
-        reference: _Reference,
-        done: _Progress,
-    ) -> float:
-        """Normalise and add; return the sub's noise at the stack's scale, the mean of its channels."""
-        pairs = transform.pairs
+    def _placed(
+        self, sub: Sub, calibrating: Calibrating, seen: Look, transform: Transform, reference: Reference
+    ) -> tuple[FilterStack, Placed]:
+        """The stack that a sub belongs to, be it a new one, and how it goes in."""
+        name, pairs, warp = sub.meta.filter, transform.pairs, transform.warp
         stack = self._stacks.get(name)
+        scale: float | None = None
         if stack is None:
             flux = np.full(len(reference.stars), np.nan)
             usable = pairs[~seen.stars.saturated[pairs[:, 0]]]
             flux[usable[:, 1]] = seen.stars.flux[usable[:, 0]]
-            stack = FilterStack(name, reference.shape, seen, sub.raw, flux)
-        scale = stack.scale(seen, pairs)
-        if scale > self._settings.max_dimming:
-            raise _NotThisOne("clouds", f"its stars are {scale:.1f} times fainter than the first sub's")
-        done.placed = stack.place(sub, seen, transform.warp, scale, fwhm_power=self._settings.fwhm_power)
-        noise = stack.add(sub, done.placed, seen.mesh)
-        self._stacks[name] = stack
-        return noise
+            stack = FilterStack(
+                Founding.by(
+                    *(sub.frame_id, name, calibrating, seen, warp),
+                    shape=reference.shape,
+                    reference_flux=flux,
+                )
+            )
+        else:
+            scale = transparency_scale(seen.stars, pairs, stack.founding.reference_flux)
+            if scale > self._settings.max_dimming:
+                raise _NotThisOne("clouds", f"its stars are {scale:.1f} times fainter than the first sub's")
+        return stack, stack.place(calibrating, seen, warp, scale, fwhm_power=self._settings.fwhm_power)
 
 
 def _seen(sub: Sub) -> tuple[Calibrating, Look]:
@@ -297,7 +358,7 @@ def _overlap(warp: Warp, shape: tuple[int, int], reference: tuple[int, int]) -> 
     return float(covered.mean())
 
 
-def _check_geometry(sub: _Reference, reference: _Reference) -> None:
+def _check_geometry(sub: Reference, reference: Reference) -> None:
     if sub.shape != reference.shape:
         sizes = (f"{each.shape[1]}×{each.shape[0]}" for each in (sub, reference))
         raise _NotThisOne("geometry", "it is {}, the stack {}".format(*sizes))

@@ -11,7 +11,7 @@ from livestack.dark_scaling import Scaling
 from livestack.kernels.keys import Coding, weight_class
 from livestack.look import Look, look
 from livestack.masters import Masters
-from livestack.normalise import Mesh, level_surface, transparency_scale
+from livestack.normalise import Mesh, level_surface
 from livestack.placing import Placed
 from livestack.planes import Light, Planes
 from livestack.survey import Raw
@@ -64,67 +64,101 @@ class Calibrating:
     dark_scaling: Scaling | None = None
 
 
-class FilterStack:
-    """Grows by subs; the first sets level, photometric scale and the unit of weight."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Founding:
+    """What the first sub of a filter settles for all that follow, be it taken out again or not.
 
-    def __init__(
-        self,
+    ``reference_flux`` is that of the reference's stars in this filter, NaN where unknown. ``mesh`` is the
+    sky on the reference's pixels.
+    """
+
+    frame_id: str
+    filter: str | None
+    shape: tuple[int, int]
+    coding: Coding
+    reference_flux: NDArray[np.float64]
+    mesh: Mesh
+    noise_adu: float
+    fwhm_px: float
+
+    @classmethod
+    def by(
+        cls,
+        frame_id: str,
         name: str | None,
+        sub: Calibrating,
+        seen: Look,
+        warp: Warp,
+        *,
         shape: tuple[int, int],
-        first: Look,
-        raw: Raw,
         reference_flux: NDArray[np.float64],
-    ) -> None:
-        self.reference_flux = reference_flux
-        self._name = name
-        self._mesh: Mesh | None = None
-        self._first_noise_adu, self._first_fwhm_px = first.noise_adu, typical_fwhm_px(first.stars)
-        channels = first.mesh.levels.shape[0]
-        self._planes = Planes(shape, channels, _coding(first, raw))
-        self._noises: list[float] = []
-        self._exposures: list[float | None] = []
+    ) -> Founding:
+        """What a sub settles that ``warp`` takes onto a reference of ``shape``."""
+        return cls(
+            frame_id=frame_id,
+            filter=name,
+            shape=shape,
+            coding=_coding(seen, sub.raw),
+            reference_flux=reference_flux,
+            mesh=seen.mesh.moved(warp, shape),
+            noise_adu=seen.noise_adu,
+            fwhm_px=typical_fwhm_px(seen.stars),
+        )
+
+
+class FilterStack:
+    """Grows by subs, at the level, photometric scale and unit of weight of its founding."""
+
+    def __init__(self, founding: Founding) -> None:
+        self.founding = founding
+        self.planes = Planes(founding.shape, founding.mesh.levels.shape[0], founding.coding)
+        self.noises_adu: list[float] = []
+        self.exposures_s: list[float | None] = []
 
     @property
     def subs(self) -> int:
         """How many subs are in it."""
-        return self._planes.subs
+        return self.planes.subs
 
-    def scale(self, seen: Look, pairs: NDArray[np.intp]) -> float:
-        """What a sub is to be multiplied by, its stars paired with the reference's."""
-        return transparency_scale(seen.stars, pairs, self.reference_flux) if self.subs else 1.0
+    def clear(self) -> None:
+        """Take all subs out; what was founded stays."""
+        self.planes.clear(self.planes.tiles)
+        self.planes.retell([], [])
+        self.noises_adu.clear()
+        self.exposures_s.clear()
 
-    def place(self, sub: Calibrating, seen: Look, warp: Warp, scale: float, *, fwhm_power: float) -> Placed:
-        """How a sub goes in. The first has to be taken in before the second is placed."""
+    def place(
+        self, sub: Calibrating, seen: Look, warp: Warp, scale: float | None, *, fwhm_power: float
+    ) -> Placed:
+        """How a sub goes in that is to be multiplied by ``scale``; None leaves the founding one as it is."""
+        founding = self.founding
+        mesh = None if scale is None else founding.mesh
+        scale = 1.0 if scale is None else scale
         width = typical_fwhm_px(seen.stars)
-        relative = (self._first_noise_adu / max(scale * seen.noise_adu, 1e-9)) ** 2
-        if width > 0 and self._first_fwhm_px > 0:
-            relative *= (self._first_fwhm_px / width) ** fwhm_power
+        relative = (founding.noise_adu / max(scale * seen.noise_adu, 1e-9)) ** 2
+        if width > 0 and founding.fwhm_px > 0:
+            relative *= (founding.fwhm_px / width) ** fwhm_power
         return Placed(
             bayer_pattern=sub.bayer_pattern,
             warp=warp,
             scale=scale,
-            surface=level_surface(self._mesh, seen.mesh, warp, scale, self._planes.shape),
+            surface=level_surface(mesh, seen.mesh, warp, scale, founding.shape),
             number=weight_class(_FIRST_WEIGHT * relative),
             noise_adu=seen.noise_adu,
             patches=seen.patches,
             dark_factor=None if sub.dark_scaling is None else sub.dark_scaling.factor,
         )
 
-    def add(self, sub: Calibrating, placed: Placed, mesh: Mesh | None = None) -> float:
-        """Take in a sub; returns its noise at the stack's scale, the mean of its channels.
-
-        The ``mesh`` of the first one becomes that of the stack.
-        """
-        noise = self._planes.add(Light(sub.raw, sub.masters, placed))
-        if self._mesh is None and mesh is not None:
-            self._mesh = mesh.moved(placed.warp, self._planes.shape)
-        self._noises.append(float(np.mean(noise)))
-        self._exposures.append(sub.exposure_s)
-        return self._noises[-1]
+    def add(self, sub: Calibrating, placed: Placed) -> float:
+        """Take in a sub; returns its noise at the stack's scale, the mean of its channels."""
+        noise = self.planes.add(Light(sub.raw, sub.masters, placed))
+        self.noises_adu.append(float(np.mean(noise)))
+        self.exposures_s.append(sub.exposure_s)
+        return self.noises_adu[-1]
 
     def snapshot(self) -> StackImage:
         """Reject, measure and freeze."""
-        integrated = self._planes.picture()
+        integrated = self.planes.picture()
         pixels, coverage = integrated.pixels, integrated.coverage
         image = pixels if pixels.ndim == 2 else pixels.mean(axis=2)
         most = int(coverage.max())
@@ -135,9 +169,9 @@ class FilterStack:
         image[unseen] = np.nan  # in place, as a copy of the picture is what a small machine may not have
         stars = look(image, Masters(), saturation_adu=np.inf, search=False).stars
         image[unseen] = 0
-        known = [seconds for seconds in self._exposures if seconds is not None]
+        known = [seconds for seconds in self.exposures_s if seconds is not None]
         return StackImage(
-            filter=self._name,
+            filter=self.founding.filter,
             pixels=pixels,
             coverage=coverage,
             subs=self.subs,
@@ -145,7 +179,7 @@ class FilterStack:
             sub_exposure_s=float(np.median(known)) if known else None,
             fwhm_px=typical_fwhm_px(stars),
             noise_adu=float(np.mean(channel_noise(pixels, well))),
-            sub_noise_adu=float(np.median(self._noises)),
+            sub_noise_adu=float(np.median(self.noises_adu)),
             background_adu=_median(image, well),
             rejected_fraction=integrated.rejected_fraction,
         )
