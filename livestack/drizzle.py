@@ -24,9 +24,11 @@ from numpy.typing import NDArray
 
 from library.kernels.threads import in_parallel
 from livestack.drizzled import Drizzled, footprint
-from livestack.kernels.drizzling import MARGIN, STEP, Blot, Fall, Sums, drizzle_tiles
+from livestack.kernels.drizzling import MARGIN, Blot, Fall, Sums, drizzle_tiles
 from livestack.kernels.frames import Frame
+from livestack.kernels.lattices import STEP
 from livestack.placing import Placed
+from livestack.stack import StackImage
 from livestack.survey import colours
 from livestack.warp import Warp
 
@@ -38,9 +40,9 @@ DEFAULT_PIXFRAC = 0.7
 
 _SIDE = 192
 _POINT = 1e-6
-_SIGMAS = 3.5, 3.0  # alone, and beside one that is out: driz_cr_snr of DrizzlePac,
-_SLOPES = 1.5, 0.7  # driz_cr_scale of DrizzlePac,
-_MOSAIC_SLOPES = 3.0, 1.5  # and more for a mosaic's, as demosaicing broadens stars in the reference
+_SIGMAS = 3.5, 3.0  # alone, and beside one that is out: DrizzlePac's driz_cr_snr
+_SLOPES = 1.5, 0.7  # its driz_cr_scale, but for the first: 1.2 would take the peaks of stars of 1.2 px FWHM
+_MOSAIC_SLOPES = 3.0, 1.5  # demosaicing has broadened stars in the reference
 _SIGNAL_SCATTER = 0.05
 _SAMPLES = 500
 _NONE = np.empty((0, 0, 0), np.float32)
@@ -67,6 +69,13 @@ class Reference:
 
     pixels: Plane
     scatter: Plane | None = None
+
+    @classmethod
+    def of(cls, image: StackImage) -> Reference:
+        """A stack's picture: a live one's snapshot, or an exact restack."""
+        pixels = image.pixels.copy()
+        pixels[image.coverage == 0] = np.nan
+        return cls(pixels)
 
 
 def drizzle(

@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from library.kernels.compiling import kernel
 from livestack.kernels.frames import load
+from livestack.kernels.lattices import STEP, directions, lay
 
-STEP = 16
-"""Pixels between the lattice's nodes: between them, geometry and level are bilinear."""
 MARGIN = 2
 """Pixels around those whose drops reach a tile, so that each of these knows its neighbours' verdict."""
 
@@ -95,52 +94,53 @@ def drizzle_tiles(first, last, frame, fall, blot, sums):  # type: ignore[no-unty
         v1, u1 = min(v0 + fall.side, height), min(u0 + fall.side, width)
         piece = np.empty((bottom - top + 1, right - left + 1), np.float32)
         load(frame, left, top, _UPRIGHT, piece)
+        places = np.empty((2, *piece.shape), np.float32)
+        lay(piece, left, top, fall, u0, v0, places)
         verdict = np.zeros(piece.shape, np.uint8)
-        _level(piece, left, top, fall)
         if blot.picture.size:
-            _judge(piece, left, top, fall, blot, verdict)
+            _judge(piece, places, left, top, fall, blot, u0, v0, verdict)
         touched = np.zeros((channels, v1 - v0, u1 - u0), np.bool_)
-        for q in range(piece.shape[0]):
-            y = top + q
-            for p in range(piece.shape[1]):
-                x = left + p
-                value = piece[q, p]
-                u, v, ux, vx, uy, vy = _placed(fall.lattice, x, y)
-                u, v = u - u0 + 0.5, v - v0 + 0.5  # from the outer corner of the tile's first pixel
-                area = abs(ux * vy - uy * vx)
+        rows, columns = piece.shape
+        for q in range(rows):
+            y, end = top + q, 0
+            while end < columns:  # within one cell of the lattice all drops are alike
+                begin, end = end, min(columns, ((left + end) // STEP + 1) * STEP - left)
+                ux, vx, uy, vy = directions(fall.lattice, left + begin, y)
+                whole = np.float32(fall.weight * abs(ux * vy - uy * vx))
                 ux, vx, uy, vy = half * ux, half * vx, half * uy, half * vy
                 wide, tall = abs(ux) + abs(uy), abs(vx) + abs(vy)
-                i0, i1 = int(np.floor(u - wide)), int(np.floor(u + wide))
-                j0, j1 = int(np.floor(v - tall)), int(np.floor(v + tall))
-                if i1 < 0 or j1 < 0 or i0 >= u1 - u0 or j0 >= v1 - v0 or value - value != 0:
-                    continue
-                if verdict[q, p] and _out(verdict, q, p):
-                    gone += 1
-                    continue
-                kept += 1
-                channel = max(fall.colours[y & 1, x & 1], 0)
-                whole = np.float32(fall.weight * area)
-                if i0 == i1 and j0 == j1:
-                    sums.values[channel, v0 + j0, u0 + i0] += whole * value
-                    sums.weights[channel, v0 + j0, u0 + i0] += whole
-                    touched[channel, j0, i0] = True
-                    continue
-                u, v = u - i0, v - j0
-                share[: j1 - j0 + 2, : i1 - i0 + 3] = 0
-                turn = 1.0 if ux * vy > uy * vx else -1.0
-                turn /= 4 * abs(ux * vy - uy * vx)
-                _edge(u - ux - uy, v - vx - vy, u + ux - uy, v + vx - vy, -turn, share)
-                _edge(u + ux - uy, v + vx - vy, u + ux + uy, v + vx + vy, -turn, share)
-                _edge(u + ux + uy, v + vx + vy, u - ux + uy, v - vx + vy, -turn, share)
-                _edge(u - ux + uy, v - vx + vy, u - ux - uy, v - vx - vy, -turn, share)
-                for j in range(max(0, -j0), min(j1, v1 - v0 - 1) - j0 + 1):
-                    part = np.float32(0)
-                    for i in range(min(i1, u1 - u0 - 1) - i0 + 1):
-                        part += share[j, i]
-                        if i0 + i >= 0 and part > _LEAST_SHARE:
-                            sums.values[channel, v0 + j0 + j, u0 + i0 + i] += whole * part * value
-                            sums.weights[channel, v0 + j0 + j, u0 + i0 + i] += whole * part
-                            touched[channel, j0 + j, i0 + i] = True
+                part_of = -0.25 / (ux * vy - uy * vx)
+                for p in range(begin, end):
+                    value = piece[q, p]
+                    u, v = places[0, q, p], places[1, q, p]
+                    i0, i1 = int(np.floor(u - wide)), int(np.floor(u + wide))
+                    j0, j1 = int(np.floor(v - tall)), int(np.floor(v + tall))
+                    if i1 < 0 or j1 < 0 or i0 >= u1 - u0 or j0 >= v1 - v0 or value - value != 0:
+                        continue
+                    if verdict[q, p] and _out(verdict, q, p):
+                        gone += 1
+                        continue
+                    kept += 1
+                    channel = max(fall.colours[y & 1, (left + p) & 1], 0)
+                    if i0 == i1 and j0 == j1:
+                        sums.values[channel, v0 + j0, u0 + i0] += whole * value
+                        sums.weights[channel, v0 + j0, u0 + i0] += whole
+                        touched[channel, j0, i0] = True
+                        continue
+                    share[: j1 - j0 + 2, : i1 - i0 + 3] = 0
+                    du, dv = u - i0, v - j0
+                    _edge(du - ux - uy, dv - vx - vy, du + ux - uy, dv + vx - vy, part_of, share)
+                    _edge(du + ux - uy, dv + vx - vy, du + ux + uy, dv + vx + vy, part_of, share)
+                    _edge(du + ux + uy, dv + vx + vy, du - ux + uy, dv - vx + vy, part_of, share)
+                    _edge(du - ux + uy, dv - vx + vy, du - ux - uy, dv - vx - vy, part_of, share)
+                    for j in range(max(0, -j0), min(j1, v1 - v0 - 1) - j0 + 1):
+                        part = np.float32(0)
+                        for i in range(min(i1, u1 - u0 - 1) - i0 + 1):
+                            part += share[j, i]
+                            if i0 + i >= 0 and part > _LEAST_SHARE:
+                                sums.values[channel, v0 + j0 + j, u0 + i0 + i] += whole * part * value
+                                sums.weights[channel, v0 + j0 + j, u0 + i0 + i] += whole * part
+                                touched[channel, j0 + j, i0 + i] = True
         for channel in range(channels):
             for j in range(v1 - v0):
                 for i in range(u1 - u0):
@@ -148,52 +148,16 @@ def drizzle_tiles(first, last, frame, fall, blot, sums):  # type: ignore[no-unty
     return kept, gone
 
 
-@kernel(inline=True)
-def _between(lattice, x, y, k):  # type: ignore[no-untyped-def]
-    """The lattice's k-th plane at a pixel's middle."""
-    i, j = x // STEP, y // STEP
-    s, t = (x - i * STEP + 0.5) / STEP, (y - j * STEP + 0.5) / STEP
-    above = (1 - s) * lattice[j, i, k] + s * lattice[j, i + 1, k]
-    return (1 - t) * above + t * ((1 - s) * lattice[j + 1, i, k] + s * lattice[j + 1, i + 1, k])
-
-
-@kernel(inline=True)
-def _placed(lattice, x, y):  # type: ignore[no-untyped-def]
-    """Where a pixel's middle (u, v) lies on the output, and how its row and its column run there."""
-    i, j = x // STEP, y // STEP
-    s, t = (x - i * STEP + 0.5) / STEP, (y - j * STEP + 0.5) / STEP
-    one, right, below, far = lattice[j, i], lattice[j, i + 1], lattice[j + 1, i], lattice[j + 1, i + 1]
-    ux = ((1 - t) * (right[0] - one[0]) + t * (far[0] - below[0])) / STEP
-    vx = ((1 - t) * (right[1] - one[1]) + t * (far[1] - below[1])) / STEP
-    uy = ((1 - s) * (below[0] - one[0]) + s * (far[0] - right[0])) / STEP
-    vy = ((1 - s) * (below[1] - one[1]) + s * (far[1] - right[1])) / STEP
-    u = one[0] + s * (right[0] - one[0]) + t * STEP * uy
-    v = one[1] + s * (right[1] - one[1]) + t * STEP * vy
-    return u, v, ux, vx, uy, vy
-
-
 @kernel(fast=True)
-def _level(piece, left, top, fall) -> None:  # type: ignore[no-untyped-def]
-    """Bring a piece to the scale and level of the sums, in place."""
-    for q in range(piece.shape[0]):
-        y = top + q
-        for p in range(piece.shape[1]):
-            x = left + p
-            channel = max(fall.colours[y & 1, x & 1], 0)
-            piece[q, p] = fall.scale * piece[q, p] + np.float32(_between(fall.lattice, x, y, 2 + channel))
-
-
-@kernel(fast=True)
-def _judge(piece, left, top, fall, blot, verdict) -> None:  # type: ignore[no-untyped-def]
+def _judge(piece, places, left, top, fall, blot, u0, v0, verdict) -> None:  # type: ignore[no-untyped-def]
     """Tell in ``verdict`` which values are far from the picture, by how much it slopes and scatters there."""
     rows, columns = blot.picture.shape[1:]
+    per = 1 / blot.finer
     for q in range(piece.shape[0]):
         y = top + q
         for p in range(piece.shape[1]):
-            x = left + p
-            channel = max(fall.colours[y & 1, x & 1], 0)
-            u = (_between(fall.lattice, x, y, 0) + 0.5) / blot.finer - 0.5
-            v = (_between(fall.lattice, x, y, 1) + 0.5) / blot.finer - 0.5
+            channel = max(fall.colours[y & 1, (left + p) & 1], 0)
+            u, v = per * (u0 + places[0, q, p]) - 0.5, per * (v0 + places[1, q, p]) - 0.5
             if not (-1 <= u <= columns and -1 <= v <= rows):
                 continue
             u, v = min(max(u, 0.0), columns - 1.0), min(max(v, 0.0), rows - 1.0)
