@@ -20,6 +20,7 @@ from livestack.kernels.tiles import TILE_COLUMNS, TILE_ROWS
 from livestack.placing import course
 from livestack.planes import Planes
 from livestack.restack_sources import Source, SourceError, StoredSub, light_for, window_for
+from livestack.stack import StackImage, stack_image
 from livestack.survey import framed
 from measure.noise import background_noise
 
@@ -52,6 +53,17 @@ class Restacked:
     rejected_low: float
     rejected_high: float
     noises_adu: NDArray[np.float64]
+
+    def image(self, name: str | None, exposures_s: Sequence[float | None]) -> StackImage:
+        """With its figures, as a live stack's snapshot has them."""
+        return stack_image(
+            name,
+            self.pixels,
+            self.coverage,
+            exposures_s=exposures_s,
+            noises_adu=self.noises_adu.mean(axis=1).tolist(),
+            rejected_fraction=self.rejected_low + self.rejected_high,
+        )
 
 
 def exact(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -159,30 +160,50 @@ class FilterStack:
     def snapshot(self) -> StackImage:
         """Reject, measure and freeze."""
         integrated = self.planes.picture()
-        pixels, coverage = integrated.pixels, integrated.coverage
-        image = pixels if pixels.ndim == 2 else pixels.mean(axis=2)
-        most = int(coverage.max())
-        well = coverage >= min(_WELL_COVERED * self.subs, most)
-        if well.mean() <= 0.02:
-            well = coverage >= _WELL_COVERED * most
-        unseen = coverage == 0
-        image[unseen] = np.nan  # in place, as a copy of the picture is what a small machine may not have
-        stars = look(image, Masters(), saturation_adu=np.inf, search=False).stars
-        image[unseen] = 0
-        known = [seconds for seconds in self.exposures_s if seconds is not None]
-        return StackImage(
-            filter=self.founding.filter,
-            pixels=pixels,
-            coverage=coverage,
-            subs=self.subs,
-            exposure_s=float(sum(known)),
-            sub_exposure_s=float(np.median(known)) if known else None,
-            fwhm_px=typical_fwhm_px(stars),
-            noise_adu=float(np.mean(channel_noise(pixels, well))),
-            sub_noise_adu=float(np.median(self.noises_adu)),
-            background_adu=_median(image, well),
+        return stack_image(
+            self.founding.filter,
+            integrated.pixels,
+            integrated.coverage,
+            exposures_s=self.exposures_s,
+            noises_adu=self.noises_adu,
             rejected_fraction=integrated.rejected_fraction,
         )
+
+
+def stack_image(
+    name: str | None,
+    pixels: NDArray[np.float32],
+    coverage: NDArray[np.uint16],
+    *,
+    exposures_s: Sequence[float | None],
+    noises_adu: Sequence[float],
+    rejected_fraction: float,
+) -> StackImage:
+    """Measure a picture (H, W[, 3]) of subs of such exposures and noises, and freeze it."""
+    subs = len(noises_adu)
+    image = pixels if pixels.ndim == 2 else pixels.mean(axis=2)
+    most = int(coverage.max())
+    well = coverage >= min(_WELL_COVERED * subs, most)
+    if well.mean() <= 0.02:
+        well = coverage >= _WELL_COVERED * most
+    unseen = coverage == 0
+    image[unseen] = np.nan  # in place, as a copy of the picture is what a small machine may not have
+    stars = look(image, Masters(), saturation_adu=np.inf, search=False).stars
+    image[unseen] = 0
+    known = [seconds for seconds in exposures_s if seconds is not None]
+    return StackImage(
+        filter=name,
+        pixels=pixels,
+        coverage=coverage,
+        subs=subs,
+        exposure_s=float(sum(known)),
+        sub_exposure_s=float(np.median(known)) if known else None,
+        fwhm_px=typical_fwhm_px(stars),
+        noise_adu=float(np.mean(channel_noise(pixels, well))),
+        sub_noise_adu=float(np.median(noises_adu)),
+        background_adu=_median(image, well),
+        rejected_fraction=rejected_fraction,
+    )
 
 
 def channel_noise(pixels: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
