@@ -39,19 +39,24 @@ def write_durably(path: Path, buffers: Sequence[Buffer]) -> str:
     """
     with ThreadPoolExecutor(1, "sha256") as thread:
         hashing = thread.submit(sha256_of, buffers)
-        try:
-            make_folder(path.parent)
-            _write_and_rename(path, buffers)
-            sync_folder(path.parent)
-        except OSError as error:
-            if error.errno not in _NO_ROOM:
-                raise
-            size = sum(len(buffer) for buffer in buffers)
-            raise DiskFullError(
-                f"{path.parent}: no room for {path.name} ({size / 1e6:.1f} MB): {os.strerror(error.errno)}; "
-                "free some space or choose another --root"
-            ) from error
+        replace_durably(path, buffers)
         return hashing.result()
+
+
+def replace_durably(path: Path, buffers: Sequence[Buffer]) -> None:
+    """What :func:`write_durably` does, without a digest."""
+    try:
+        make_folder(path.parent)
+        _write_and_rename(path, buffers)
+        sync_folder(path.parent)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        size = sum(len(buffer) for buffer in buffers)
+        raise DiskFullError(
+            f"{path.parent}: no room for {path.name} ({size / 1e6:.1f} MB): {os.strerror(error.errno)}; "
+            "free some space or choose another --root"
+        ) from error
 
 
 def sha256_of(buffers: Iterable[Buffer]) -> str:

@@ -21,3 +21,7 @@ class UnknownSubError(LiveStackError):
 
 class NotAlignedError(LiveStackError):
     """A sub that could not be aligned cannot be put into the stack."""
+
+
+class CheckpointError(LiveStackError):
+    """A checkpoint is not what was written; the stack is made again from its subs."""
