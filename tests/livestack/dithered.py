@@ -7,13 +7,17 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter
 from scipy.optimize import curve_fit
 from scipy.special import erf
 
 from livestack.geometry import Matrix
 from livestack.kernels.frames import Frame
+from livestack.kernels.keys import Coding
+from livestack.masters import Masters
 from livestack.normalise import Surface
 from livestack.placing import Placed
+from livestack.planes import Light, Planes
 from livestack.survey import Patches
 from livestack.warp import Bend, Warp
 from tests.livestack.sky import motion, spoil
@@ -117,6 +121,23 @@ def spoiled(clean: Shot, rng: np.random.Generator) -> tuple[Shot, NDArray[np.boo
     bad = clean.raw.astype(np.float64)
     spoil(bad, rng, trail=bool(rng.random() < 0.4), cosmic_rays=25)
     return replace(clean, raw=bad.astype(np.float32)), np.asarray(np.abs(bad - clean.raw) > 1)
+
+
+def interpolated(shots: list[Shot], channels: int) -> Pixels:
+    """The live stack's picture of the same subs: Lanczos-4, or demosaiced and bicubic."""
+    planes = Planes(SHAPE, channels, Coding.over((SKY,) * channels, 65_535))
+    for each in shots:
+        planes.add(Light(raw=each.raw, masters=Masters(), placed=each.placed))
+    return planes.picture().pixels
+
+
+def resolved(picture: Pixels, scale: float, middles: Field) -> float:
+    """The share of double stars around these places that show two maxima."""
+    found = []
+    for cut, _ in _cuts(picture, scale, middles, 4.0):
+        peaks = (cut == maximum_filter(cut, 3)) & (cut - SKY > 0.35 * (cut.max() - SKY))
+        found.append(peaks.sum() == 2)
+    return float(np.mean(found))
 
 
 def fluxes(picture: Pixels, scale: float, field: Field, *, reach_px: float = 7.0) -> NDArray[np.float64]:

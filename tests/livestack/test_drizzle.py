@@ -18,10 +18,13 @@ from tests.livestack.dithered import (
     NOISE,
     SHAPE,
     SKY,
+    Field,
     Shot,
     centroids,
     dithers,
     fluxes,
+    interpolated,
+    resolved,
     shot,
     spoiled,
     stars,
@@ -197,11 +200,26 @@ def test_trails_and_cosmic_rays_go_and_stars_stay(known_scatter: bool) -> None:
     assert after < 1.1 * best
 
 
-def test_an_undersampled_star_is_sharper_than_any_interpolation_makes_it() -> None:
-    shots = star_shots(dithers(40, rotation_deg=3.0))
-    fine, coarse = drizzle(shots, SHAPE, scale=2, pixfrac=0.7), drizzle(shots, SHAPE, scale=1, pixfrac=1)
-    field = stars()
-    assert widths(fine.pixels, 2, field) < 0.92 * widths(coarse.pixels, 1, field)
+@pytest.mark.parametrize("fwhm_px", [1.2, 1.6])
+def test_undersampled_doubles_come_apart_and_flux_is_truer_than_in_the_lanczos_stack(fwhm_px: float) -> None:
+    middles = stars(fwhm_px=fwhm_px)
+    angles = np.linspace(0, np.pi, len(middles.positions), endpoint=False)
+    away = 0.9 * np.column_stack((np.cos(angles), np.sin(angles)))
+    places = np.concatenate((middles.positions - away, middles.positions + away))
+    pairs = Field(places, np.full((len(places), 1), 20_000.0), fwhm_px)
+    matrices = dithers(40, rotation_deg=3.0)
+    for field, apart in ((middles, False), (pairs, True)):
+        shots = [shot(field.seen(Warp(m))[0] + SKY, m) for m in matrices]
+        fine, stack = drizzle(shots, SHAPE, scale=2, pixfrac=0.7).pixels, interpolated(shots, 1)
+        if apart:
+            assert resolved(fine, 2, middles) == 1.0
+            assert resolved(stack, 1, middles) < 0.5
+        else:
+            assert widths(fine, 2, field) < 1.05 * widths(stack, 1, field)
+            worst = [
+                np.abs(fluxes(p, s, field) / field.fluxes[:, 0] - 1).max() for p, s in ((fine, 2), (stack, 1))
+            ]
+            assert worst[0] < 0.5 * worst[1]
 
 
 @pytest.mark.parametrize(

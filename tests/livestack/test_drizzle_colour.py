@@ -8,9 +8,6 @@ from numpy.typing import NDArray
 
 from livestack.drizzle import Reference, drizzle
 from livestack.drizzled import filled
-from livestack.kernels.keys import Coding
-from livestack.masters import Masters
-from livestack.planes import Light, Planes
 from livestack.warp import Warp
 from tests.livestack.dithered import (
     NOISE,
@@ -21,6 +18,7 @@ from tests.livestack.dithered import (
     Shot,
     dithers,
     fluxes,
+    interpolated,
     mosaic,
     shot,
     spoiled,
@@ -42,14 +40,6 @@ def osc_shots(field: Field, *, n: int = 60, pattern: str = "RGGB", noise_adu: fl
         )
         for m in dithers(n, rotation_deg=1.0)
     ]
-
-
-def interpolated(shots: list[Shot]) -> Pixels:
-    """The live stack's picture of the same subs, demosaiced."""
-    planes = Planes(SHAPE, 3, Coding.over((SKY,) * 3, 65_535))
-    for each in shots:
-        planes.add(Light(raw=each.raw, masters=Masters(), placed=each.placed))
-    return planes.picture().pixels
 
 
 def false_colour(picture: Pixels, scale: int, field: Field) -> float:
@@ -82,7 +72,7 @@ def test_stars_are_narrower_and_without_the_fringes_of_a_demosaiced_stack() -> N
     field = stars(3, fwhm_px=2.0)
     white = Field(field.positions, np.repeat(field.fluxes[:, :1], 3, axis=1), field.fwhm_px)
     shots = osc_shots(white)
-    plain = interpolated(shots)
+    plain = interpolated(shots, 3)
     for scale, pixfrac in ((1, 1.0), (2, 0.7)):
         done = drizzle(shots, SHAPE, scale=scale, pixfrac=pixfrac, reference=Reference(plain))
         whole = filled(done)
@@ -96,7 +86,7 @@ def test_outliers_vanish_and_stars_keep_their_light(fwhm_px: float) -> None:
     rng = np.random.default_rng(4)
     field = stars(3, fwhm_px=fwhm_px, flux=60_000)
     clean = osc_shots(field, n=40)
-    reference = Reference(interpolated(clean))
+    reference = Reference(interpolated(clean, 3))
     dirty = [spoiled(each, rng)[0] for each in clean]
     plain, kept = (drizzle(clean, SHAPE, pixfrac=1, reference=each) for each in (None, reference))
     for channel in range(3):
