@@ -60,15 +60,18 @@ def test_stars_keep_their_flux(scale: float, pixfrac: float) -> None:
     y=st.floats(-3, 3),
     scale=st.floats(1, 3),
     pixfrac=st.floats(0.05, 1),
+    coarser=st.floats(0.6, 1.6),
 )
 def test_every_count_and_every_pixel_of_a_sub_arrives(
-    turn: float, x: float, y: float, scale: float, pixfrac: float
+    turn: float, x: float, y: float, scale: float, pixfrac: float, coarser: float
 ) -> None:
-    small, canvas = (40, 50), (90, 90)
+    """Of another telescope's sub, too, whose pixels are finer or coarser than the reference's."""
+    small, canvas = (40, 50), (140, 140)
     raw = np.random.default_rng(5).uniform(0, 1000, small).astype(np.float32)
-    matrix = motion(x + 20, y + 25, turn, small)
+    matrix = motion(x + 45, y + 50, turn, small)
+    matrix[:2] = coarser * matrix[:2] + [[0, 0, 70 * (1 - coarser)], [0, 0, 70 * (1 - coarser)]]
     done = drizzle([shot(raw, matrix, number=2)], canvas, scale=scale, pixfrac=pixfrac)
-    weight = 0.5 * scale**2
+    weight = 0.5 * (scale * coarser) ** 2
     assert done.weights.sum(dtype=np.float64) == pytest.approx(weight * raw.size, rel=1e-4)
     arrived = np.nansum(np.float64(done.pixels) * done.weights)
     assert arrived == pytest.approx(weight * raw.sum(dtype=np.float64), rel=1e-4)
@@ -124,6 +127,17 @@ def test_the_order_of_arrival_does_not_matter() -> None:
     noise = NOISE / np.sqrt(60)
     np.testing.assert_allclose(one.pixels, other.pixels, atol=1e-3 * noise, rtol=1e-6)
     np.testing.assert_array_equal(one.coverage, other.coverage)
+
+
+def test_tiles_leave_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(8)
+    shots = [spoiled(each, rng)[0] for each in star_shots(flipped_night(8), noise_adu=NOISE)]
+    reference = Reference(np.full(SHAPE, SKY, np.float32))
+    large = drizzle(shots, SHAPE, scale=2.5, reference=reference)
+    monkeypatch.setattr("livestack.drizzle._SIDE", 37)
+    small = drizzle(shots, SHAPE, scale=2.5, reference=reference)
+    np.testing.assert_allclose(small.weights, large.weights, atol=1e-3)
+    np.testing.assert_allclose(small.pixels, large.pixels, rtol=1e-3, atol=0.1)
 
 
 def test_holes_are_told_and_enough_dithers_leave_none() -> None:
