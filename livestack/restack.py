@@ -34,7 +34,8 @@ _BLOCK_TILE_ROWS = 4
 _SAMPLED_TILES = 12
 _MOST_READ = 4
 """A turned sub is read in pieces, lest a long row of tiles takes this many times the pixels that it needs."""
-_SIGNAL_SCATTER = 0.0
+_SIGNAL_SCATTER = 0.15
+"""Stars change with the seeing from sub to sub by about so much of what they have above the sky."""
 _REFILLS = 8
 
 Plane = NDArray[np.float32]
