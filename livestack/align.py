@@ -20,7 +20,7 @@ from scipy.spatial import cKDTree
 from scipy.special import bdtrc
 
 from livestack.asterisms import MIRRORED, guesses
-from livestack.geometry import Matrix, Points, apply, fit_affine, fit_similarity, scale
+from livestack.geometry import Matrix, Points, apply, fit_affine, fit_similarity, scale, size
 from livestack.warp import Bend, Warp, terms
 from measure.stars import Stars
 
@@ -106,7 +106,7 @@ def _guesses(stars: Stars, reference: Stars) -> Iterator[Matrix]:
 
 def _vote(stars: Stars, reference: Stars, start: Matrix) -> Matrix:
     """Shift ``start`` by what most pairs of bright stars agree on, within the drift one sub may make."""
-    coarse = max(1.0, abs(scale(start)))
+    coarse = max(1.0, size(start))
     drift = _MAX_DRIFT_PX * coarse
     moved, target = apply(start, stars.xy), reference.xy
     moved, target = (
@@ -133,13 +133,13 @@ def _refine(stars: Stars, reference: Stars, guess: Matrix) -> Transform | None:
     Radii grow with the pixels of a sub that are larger than the reference's. A sub seen in a mirror is
     mirrored back first.
     """
-    size = round(abs(scale(guess)), 2)  # or the fit would depend on where the guess came from
-    if not np.isfinite(guess).all() or not _SCALES[0] < size < _SCALES[1]:
+    pixel = round(size(guess), 2)  # or the fit would depend on where the guess came from
+    if not np.isfinite(guess).all() or not _SCALES[0] < pixel < _SCALES[1]:
         return None
     hand = MIRRORED if scale(guess) < 0 else np.eye(3)
     source, target = apply(hand, stars.xy), reference.xy
-    tree, coarse = cKDTree(target), max(1.0, size)
-    variance_s, variance_t = size**2 * _variance(stars), _variance(reference)
+    tree, coarse = cKDTree(target), max(1.0, pixel)
+    variance_s, variance_t = pixel**2 * _variance(stars), _variance(reference)
     matrix, pairs = guess @ hand, np.empty((0, 2), dtype=np.intp)
     for radius in _SEARCH_RADII_PX:
         pairs = _match(tree, apply(matrix, source), coarse * radius)
@@ -150,7 +150,7 @@ def _refine(stars: Stars, reference: Stars, guess: Matrix) -> Transform | None:
         if fitted is None:
             return None
         matrix = fitted
-    if not 1 / _STEADY_SCALE < abs(scale(matrix)) / size < _STEADY_SCALE:
+    if not 1 / _STEADY_SCALE < size(matrix) / pixel < _STEADY_SCALE:
         return None
     warp = Warp(matrix)
     for radius, swing in _BEND_ROUNDS:  # from the middle outwards

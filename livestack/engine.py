@@ -20,14 +20,14 @@ from livestack.calibrate import settled, settled_at
 from livestack.dark_scaling import Scaling
 from livestack.errors import MismatchError
 from livestack.events import SubAccepted, SubRejected
-from livestack.geometry import Matrix, rotation_deg
+from livestack.geometry import rotation_deg, size
 from livestack.look import Look, look
 from livestack.masters import Masters, check_shapes, saturation_level_adu
 from livestack.normalise import transparency_scale
 from livestack.placing import Placed
+from livestack.setups import Habit, Setup
 from livestack.stack import Calibrating, FilterStack, Founding, StackImage
 from livestack.survey import counts
-from livestack.tiling import corners
 from livestack.warp import Warp
 from measure.stars import Stars, typical_fwhm_px
 
@@ -35,16 +35,20 @@ PATTERNS = ("RGGB", "BGGR", "GBRG", "GRBG")
 
 _NO_MASTERS = Masters()
 _LEAST_SIDE = 32
+_SAMPLES = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a live stack may be told. ``min_overlap`` is the share of the reference that a sub must cover."""
+    """What a live stack may be told.
+
+    ``min_overlap`` is the share of the smaller field, a sub's or the reference's, that both must show.
+    """
 
     min_stars: int = MIN_STARS
     min_overlap: float = 0.2
     max_dimming: float = 5.0
-    """Stars fainter by more than this factor than in the first sub: the sub is cloud."""
+    """Stars fainter by more than this factor than in the first sub of the same setup: the sub is cloud."""
     fwhm_power: float = 2.0
     """Weights go with FWHM to minus this power; 2 is best for faint stars, 0 for the smoothest sky."""
 
@@ -71,7 +75,7 @@ class Outcome:
     transform: Transform | None
     placed: Placed | None
     overlap: float | None
-    """The share of the reference that it covers."""
+    """The share of the smaller field, its own or the reference's, that both show."""
 
     stars: Stars | None
     fwhm_px: float | None
@@ -109,26 +113,23 @@ class Reference:
     frame_id: str
     stars: Stars
     shape: tuple[int, int]
-    mosaic: bool
 
     @classmethod
     def by(cls, frame_id: str, sub: Calibrating, seen: Look) -> Reference:
         """That which a sub sets."""
-        return cls(
-            frame_id=frame_id, stars=seen.stars, shape=sub.raw.shape, mosaic=sub.bayer_pattern is not None
-        )
+        return cls(frame_id=frame_id, stars=seen.stars, shape=sub.raw.shape)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Basis:
     """What the first subs settled; with it and the place of each sub a stack can be made again.
 
-    ``last_matrix`` is where the next one is looked for first.
+    ``habits`` say where the next one of each setup is looked for first.
     """
 
     reference: Reference | None = None
     foundings: tuple[Founding, ...] = ()
-    last_matrix: Matrix | None = None
+    habits: tuple[Habit, ...] = ()
 
 
 class _NotThisOne(Exception):  # noqa: N818  a verdict inside this module, never an error outside
@@ -154,7 +155,7 @@ class LiveStack:
         self._settings = settings or Settings()
         self._stacks: dict[str | None, FilterStack] = {}
         self._reference: Reference | None = None
-        self._last_matrix: Matrix | None = None
+        self._habits: dict[Setup, Habit] = {}
 
     @property
     def filters(self) -> tuple[str | None, ...]:
@@ -225,14 +226,15 @@ class LiveStack:
         return Basis(
             reference=self._reference,
             foundings=tuple(stack.founding for stack in self._stacks.values()),
-            last_matrix=self._last_matrix,
+            habits=tuple(self._habits.values()),
         )
 
     @classmethod
     def resting_on(cls, basis: Basis, settings: Settings | None = None) -> LiveStack:
         """A stack of no subs yet that takes them as the one did whose ``basis`` it is."""
         live = cls(settings)
-        live._reference, live._last_matrix = basis.reference, basis.last_matrix
+        live._reference = basis.reference
+        live._habits = {habit.setup: habit for habit in basis.habits}
         live._stacks = {founding.filter: FilterStack(founding) for founding in basis.foundings}
         return live
 
@@ -249,8 +251,6 @@ class LiveStack:
             calibrating, seen = _seen(sub)
             done.stars, done.dark_scaling = seen.stars, calibrating.dark_scaling
             done.fwhm_px, done.background_adu = typical_fwhm_px(seen.stars), seen.sky.median_adu
-            if self._reference is not None:
-                _check_geometry(Reference.by(sub.frame_id, calibrating, seen), self._reference)
             if len(seen.stars) < self._settings.min_stars:
                 raise _NotThisOne(
                     "too few stars", f"{len(seen.stars)} stars found, {self._settings.min_stars} are needed"
@@ -261,13 +261,15 @@ class LiveStack:
         calibrating, seen = self._look(sub, done)
         with done.stage("align"):
             reference = self._reference or Reference.by(sub.frame_id, calibrating, seen)
-            transform = self._aligned(seen.stars, reference)
+            setup = Setup.of(sub.meta, calibrating.raw.shape)
+            habit = self._habits.get(setup)
+            transform = self._aligned(seen.stars, reference, habit)
             warp = transform.warp
-            overlap = _overlap(warp, calibrating.raw.shape, reference.shape)
+            overlap = shared_field(warp, calibrating.raw.shape, reference.shape)
             if overlap < self._settings.min_overlap:
-                raise _NotThisOne("no overlap", f"it covers {overlap:.0%} of the reference")
+                raise _NotThisOne("no overlap", f"only {overlap:.0%} of the smaller field is on both")
             done.transform, done.overlap = transform, overlap
-            stack, placed = self._placed(sub, calibrating, seen, transform, reference)
+            stack, placed = self._placed(sub, calibrating, seen, transform, reference, habit)
             done.placed = placed
         noise = placed.scale * placed.noise_adu
         if stacked:
@@ -275,7 +277,8 @@ class LiveStack:
                 noise = stack.add(calibrating, placed)
         self._stacks[sub.meta.filter] = stack
         self._reference = reference
-        self._last_matrix = transform.matrix
+        known = habit or Habit(setup, transform.matrix, {})
+        self._habits[setup] = known.then(sub.meta.filter, transform.matrix, placed.scale)
         centre = np.array([[(reference.shape[1] - 1) / 2, (reference.shape[0] - 1) / 2]])
         return SubAccepted(
             frame_id=sub.frame_id,
@@ -290,26 +293,33 @@ class LiveStack:
             seconds=perf_counter() - started,
         )
 
-    def _aligned(self, stars: Stars, reference: Reference) -> Transform:
+    def _aligned(self, stars: Stars, reference: Reference, habit: Habit | None) -> Transform:
         if self._reference is None:
             own = np.arange(len(stars))
             return Transform(np.eye(3), 0.0, np.column_stack((own, own)))
-        found = find_transform(stars, reference.stars, self._last_matrix)
+        found = find_transform(stars, reference.stars, None if habit is None else habit.matrix)
         if isinstance(found, Lost):
             raise _NotThisOne(found.reason, found.detail)
         return found
 
     def _placed(
-        self, sub: Sub, calibrating: Calibrating, seen: Look, transform: Transform, reference: Reference
+        self,
+        sub: Sub,
+        calibrating: Calibrating,
+        seen: Look,
+        transform: Transform,
+        reference: Reference,
+        habit: Habit | None,
     ) -> tuple[FilterStack, Placed]:
         """The stack that a sub belongs to, be it a new one, and how it goes in."""
         name, pairs, warp = sub.meta.filter, transform.pairs, transform.warp
+        area = size(warp.matrix) ** 2
         stack = self._stacks.get(name)
         scale: float | None = None
         if stack is None:
             flux = np.full(len(reference.stars), np.nan)
             usable = pairs[~seen.stars.saturated[pairs[:, 0]]]
-            flux[usable[:, 1]] = seen.stars.flux[usable[:, 0]]
+            flux[usable[:, 1]] = area * seen.stars.flux[usable[:, 0]]
             stack = FilterStack(
                 Founding.by(
                     *(sub.frame_id, name, calibrating, seen, warp),
@@ -318,9 +328,12 @@ class LiveStack:
                 )
             )
         else:
-            scale = transparency_scale(seen.stars, pairs, stack.founding.reference_flux)
-            if scale > self._settings.max_dimming:
-                raise _NotThisOne("clouds", f"its stars are {scale:.1f} times fainter than the first sub's")
+            _check_channels(calibrating, stack)
+            scale = transparency_scale(seen.stars, pairs, stack.founding.reference_flux, area=area)
+            usual = scale if habit is None else habit.scales.get(name, scale)
+            if scale > self._settings.max_dimming * usual:
+                dimming = f"{scale / usual:.1f} times fainter than the first sub's"
+                raise _NotThisOne("clouds", f"its stars are {dimming}")
         return stack, stack.place(calibrating, seen, warp, scale, fwhm_power=self._settings.fwhm_power)
 
 
@@ -351,17 +364,25 @@ def _seen(sub: Sub) -> tuple[Calibrating, Look]:
     return calibrating, seen
 
 
-def _overlap(warp: Warp, shape: tuple[int, int], reference: tuple[int, int]) -> float:
-    """The share of the reference that a sub covers, tile by tile."""
-    x, y = warp.backwards(corners(reference)).T
-    covered = (x >= 0) & (y >= 0) & (x <= shape[1] - 1) & (y <= shape[0] - 1)
-    return float(covered.mean())
+def shared_field(warp: Warp, shape: tuple[int, int], reference: tuple[int, int]) -> float:
+    """The share of the smaller field, a sub's of ``shape`` or the reference's, that both show."""
+    on_sub = _inside(warp.backwards(_spread(reference)), shape)
+    on_reference = _inside(warp.forwards(_spread(shape)), reference)
+    return max(on_sub, on_reference)
 
 
-def _check_geometry(sub: Reference, reference: Reference) -> None:
-    if sub.shape != reference.shape:
-        sizes = (f"{each.shape[1]}×{each.shape[0]}" for each in (sub, reference))
-        raise _NotThisOne("geometry", "it is {}, the stack {}".format(*sizes))
-    if sub.mosaic != reference.mosaic:
-        kinds = {False: "mono", True: "colour"}
-        raise _NotThisOne("geometry", f"it is {kinds[sub.mosaic]}, the stack {kinds[reference.mosaic]}")
+def _spread(shape: tuple[int, int]) -> NDArray[np.float64]:
+    """Places (N, 2) all over a frame."""
+    steps = (np.arange(_SAMPLES) + 0.5) / _SAMPLES
+    return np.stack(np.meshgrid(steps * shape[1], steps * shape[0]), axis=-1).reshape(-1, 2) - 0.5
+
+
+def _inside(places: NDArray[np.float64], shape: tuple[int, int]) -> float:
+    return float(((places >= 0) & (places <= np.array(shape[::-1]) - 1)).all(axis=1).mean())
+
+
+def _check_channels(sub: Calibrating, stack: FilterStack) -> None:
+    mosaic, colour = sub.bayer_pattern is not None, stack.founding.mesh.levels.shape[0] > 1
+    if mosaic != colour:
+        name, kinds = stack.founding.filter or "no filter", {False: "mono", True: "colour"}
+        raise _NotThisOne("geometry", f"it is {kinds[mosaic]}, the stack of {name} {kinds[colour]}")

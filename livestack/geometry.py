@@ -45,6 +45,11 @@ def scale(matrix: Matrix) -> float:
     return float(np.copysign(np.sqrt(abs(det)), det))
 
 
+def size(matrix: Matrix) -> float:
+    """How many pixels of the target one of the source is wide, mirrored or not."""
+    return abs(scale(matrix))
+
+
 def _assemble(linear: NDArray[np.float64], centre_s: Points, centre_t: Points) -> Matrix:
     matrix = np.eye(3)
     matrix[:2, :2] = linear

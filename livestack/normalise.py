@@ -22,6 +22,8 @@ _PHOTOMETRIC_SNR = 10.0
 _BOXES = 24
 _SAMPLES_PER_BOX = 500
 _TERMS = ((24, 6), (9, 3), (1, 1))  # so many patches allow so many terms: a paraboloid, a plane, a constant
+_SHARES = ((0.6, 6), (0.3, 3), (0.0, 1))  # and so much of what the sub shows: the rest is a guess
+_MANY_MORE = 1.5
 _FIT_ROUNDS = 4
 _CLIP_SIGMA = 3.0
 _MAD_TO_SIGMA = 1.4826
@@ -83,18 +85,21 @@ def background_mesh(small: NDArray[np.float32], binning: int) -> Mesh:
     return Mesh(levels.astype(np.float64), (step - 1) / 2, step)
 
 
-def transparency_scale(stars: Stars, pairs: NDArray[np.intp], reference_flux: NDArray[np.float64]) -> float:
+def transparency_scale(
+    stars: Stars, pairs: NDArray[np.intp], reference_flux: NDArray[np.float64], *, area: float = 1.0
+) -> float:
     """Return what to multiply a sub by so that its stars are as bright as the reference's.
 
     ``pairs`` (N, 2) index ``stars`` and ``reference_flux`` (NaN where unknown). The median ratio of the
-    brightest unsaturated pairs; 1 when there are fewer than five.
+    brightest unsaturated pairs; 1 when there are fewer than five. One pixel of the sub fills ``area`` pixels
+    of the reference, each with its value, so that a star's flux grows by as much.
     """
     i, j = pairs.T
     good = ~stars.saturated[i] & (stars.snr[i] > _PHOTOMETRIC_SNR) & (reference_flux[j] > 0)
     chosen = np.flatnonzero(good)[:_PHOTOMETRIC_STARS]
     if len(chosen) < _MIN_PAIRS:
         return 1.0
-    return float(np.median(reference_flux[j[chosen]] / stars.flux[i[chosen]]))
+    return float(np.median(reference_flux[j[chosen]] / stars.flux[i[chosen]])) / area
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,18 +143,25 @@ def level_surface(
     found = Surface(np.zeros((channels, 6)), np.array([shape[1], shape[0]]) / 2, float(max(shape)) / 2)
     if reference is None:
         return found
-    places = reference.places()
-    difference = reference.levels.reshape(channels, -1) - scale * sub.at(warp.backwards(places))
-    for channel, wanted in enumerate(difference):
+    theirs, own = reference.places(), warp.forwards(sub.places())
+    at_theirs = reference.levels.reshape(channels, -1) - scale * sub.at(warp.backwards(theirs))
+    at_own = reference.at(own) - scale * sub.levels.reshape(channels, -1)
+    inside = ((own >= 0) & (own < [shape[1], shape[0]])).all(axis=1)
+    for channel in range(channels):
+        known = float(np.isfinite(at_own[channel, inside]).mean()) if inside.any() else 0.0
+        small = np.isfinite(at_own[channel]).sum() > _MANY_MORE * np.isfinite(at_theirs[channel]).sum()
+        places, wanted = (own, at_own[channel]) if small else (theirs, at_theirs[channel])
         seen = np.isfinite(wanted)
-        found.coefficients[channel] = _surface((places[seen] - found.centre) / found.reach_px, wanted[seen])
+        most = next((n for share, n in _SHARES if known >= share), 0)
+        scaled = (places[seen] - found.centre) / found.reach_px
+        found.coefficients[channel] = _surface(scaled, wanted[seen], most)
     return found
 
 
-def _surface(places: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _surface(places: NDArray[np.float64], values: NDArray[np.float64], most: int) -> NDArray[np.float64]:
     """Coefficients (6) of 1, x, y, x², xy, y², outliers clipped; as many as the patches allow."""
     result = np.zeros(6)
-    wanted = next((n for least, n in _TERMS if len(values) >= least), 0)
+    wanted = next((n for least, n in _TERMS if len(values) >= least and n <= most), 0)
     if wanted == 0:
         return result
     design = terms(places)[:, :wanted]

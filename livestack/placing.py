@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from livestack.geometry import size
 from livestack.kernels.keys import CLASS_WEIGHTS
 from livestack.kernels.registering import Course
-from livestack.kernels.resampling import bicubic, lanczos
+from livestack.kernels.resampling import PHASES, bicubic, lanczos
 from livestack.normalise import Surface
 from livestack.survey import Patches, colours
 from livestack.tiling import tile_maps, turn_of
 from livestack.warp import Warp
 
 _UNDERSHOOT_SIGMA = 3.0
+_LEAST_OF_16_SIGMA = 1.77  # how far below the mean the least of 16 values of noise is
+_AS_FINE = 1.05
+_STRETCHES = 20
+"""Steps, to the unit, in which interpolation kernels are stretched."""
 _SHARP = lanczos(4)
 _SOFT = bicubic()
 """A demosaiced frame holds nothing that Lanczos would keep and this would not, and its noise is less."""
@@ -52,13 +58,36 @@ def course(
 
     It may be that into some of the tiles alone.
     """
+    finer = max(1.0, 1.0 / size(placed.warp.matrix))
+    undershoot = (_UNDERSHOOT_SIGMA + _LEAST_OF_16_SIGMA) / finer - _LEAST_OF_16_SIGMA
     return Course(
         maps=tile_maps(placed.warp, shape, tiles),
         turn=turn_of(placed.warp.matrix),
-        table=_SHARP if placed.bayer_pattern is None else _SOFT,
+        table=_table(placed.bayer_pattern is None, round(_STRETCHES * finer) if finer > _AS_FINE else 0),
         colours=colours(placed.bayer_pattern),
         scale=np.float32(placed.scale),
         levels=np.ascontiguousarray(placed.surface.tile_planes(shape, tiles), np.float32),
-        undershoot=np.float32(_UNDERSHOOT_SIGMA * placed.noise_adu),
+        undershoot=np.float32(max(undershoot, 0.0) * placed.noise_adu),
         zero=zero_adu,
     )
+
+
+@lru_cache
+def _table(mono: bool, stretch: int) -> NDArray[np.float32]:
+    table = _SHARP if mono else _SOFT
+    return stretched(table, stretch / _STRETCHES) if stretch else table
+
+
+def stretched(table: NDArray[np.float32], factor: float) -> NDArray[np.float32]:
+    """An interpolation table for a frame whose pixels are ``factor`` times finer than the stack's.
+
+    The same kernel over as many stack pixels, and so that much more of the frame's: it averages what the
+    stack cannot resolve, where the narrow one would alias it.
+    """
+    half = table.shape[1] // 2
+    profile = table[:-1, ::-1].T.ravel()
+    reach = int(np.ceil(half * factor))
+    distance = np.arange(PHASES + 1)[:, None] / PHASES - np.arange(1 - reach, reach + 1)
+    places = np.arange(len(profile)) / PHASES - half
+    weights = np.interp(distance / factor, places, profile, left=0.0, right=0.0)
+    return np.ascontiguousarray(weights / weights.sum(axis=1, keepdims=True), np.float32)

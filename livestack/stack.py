@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livestack.dark_scaling import Scaling
+from livestack.geometry import size
 from livestack.kernels.keys import Coding, weight_class
 from livestack.look import Look, look
 from livestack.masters import Masters
@@ -70,7 +71,7 @@ class Founding:
     """What the first sub of a filter settles for all that follow, be it taken out again or not.
 
     ``reference_flux`` is that of the reference's stars in this filter, NaN where unknown. ``mesh`` is the
-    sky on the reference's pixels.
+    sky on the reference's pixels; ``noise_adu`` that of light spread over one of these, ``fwhm_px`` in them.
     """
 
     frame_id: str
@@ -102,8 +103,8 @@ class Founding:
             coding=_coding(seen, sub.raw),
             reference_flux=reference_flux,
             mesh=seen.mesh.moved(warp, shape),
-            noise_adu=seen.noise_adu,
-            fwhm_px=typical_fwhm_px(seen.stars),
+            noise_adu=size(warp.matrix) * seen.noise_adu,
+            fwhm_px=size(warp.matrix) * typical_fwhm_px(seen.stars),
         )
 
 
@@ -135,8 +136,9 @@ class FilterStack:
         founding = self.founding
         mesh = None if scale is None else founding.mesh
         scale = 1.0 if scale is None else scale
-        width = typical_fwhm_px(seen.stars)
-        relative = (founding.noise_adu / max(scale * seen.noise_adu, 1e-9)) ** 2
+        pixel = size(warp.matrix)
+        width = pixel * typical_fwhm_px(seen.stars)
+        relative = (founding.noise_adu / max(scale * pixel * seen.noise_adu, 1e-9)) ** 2
         if width > 0 and founding.fwhm_px > 0:
             relative *= (founding.fwhm_px / width) ** fwhm_power
         return Placed(

@@ -130,8 +130,7 @@ def refusals() -> list[tuple[str, Sub, str, str]]:
     return [
         ("cloud", sub(rng.normal(900, 12, (360, 480))), "too few stars", "are needed"),
         ("elsewhere", sub(Sky(seed=99).expose(motion(), rng)), "no match", "none of its"),
-        ("binned", sub(good[::2, ::2]), "geometry", "it is 240×180, the stack 480×360"),
-        ("colour", sub(good, bayer="RGGB"), "geometry", "it is colour, the stack mono"),
+        ("colour", sub(good, bayer="RGGB"), "geometry", "it is colour, the stack of L mono"),
         ("thick haze", sub(SKY.expose(motion(), rng, transparency=0.1, noise_adu=4.0)), "clouds", "fainter"),
         (
             "wrong dark",
