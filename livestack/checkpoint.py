@@ -112,7 +112,10 @@ def _header(file: BufferedReader, path: Path) -> _Header:
     text = file.readline(_LONGEST_HEADER).rstrip(b"\n")
     if first != f"{_MAGIC} {crc32(text):08x}":
         raise CheckpointError(f"{path}: is no checkpoint of this version, or it is damaged")
-    return whole(_Header, json.loads(text))
+    try:
+        return whole(_Header, json.loads(text))
+    except (ValueError, TypeError, KeyError) as error:
+        raise CheckpointError(f"{path}: is no checkpoint of this version") from error
 
 
 def _fill(planes: Planes, header: _Header, file: BufferedReader, path: Path) -> None:

@@ -25,3 +25,7 @@ class NotAlignedError(LiveStackError):
 
 class CheckpointError(LiveStackError):
     """A checkpoint is not what was written; the stack is made again from its subs."""
+
+
+class CometError(LiveStackError):
+    """How the comet moves cannot be told from what was given."""

@@ -26,6 +26,7 @@ from livestack.events import SubAccepted, SubRejected
 from livestack.grading import Measures, Rules, Verdict
 from livestack.placing import Placed
 from livestack.plain import plain, whole
+from livestack.setups import Setup
 from livestack.survey import Patches
 
 LINES, PATCHES, LOCK = "ledger.jsonl", "patches.bin", "lock"
@@ -64,6 +65,7 @@ class Entry:
     exposure_s: float | None
     event: SubAccepted | SubRejected
     standing: Standing
+    setup: Setup | None = None
     measures: Measures | None = None
     verdict: Verdict | None = None
     placed: Placed | None = None
