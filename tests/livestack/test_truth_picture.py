@@ -38,8 +38,18 @@ def in_colour(frame: Frame) -> NDArray[np.float64]:
 # Widths
 
 
-@pytest.mark.parametrize(("width", "seeing"), [(1.8, 0.0), (2.2, 0.05), (2.8, 0.05), (4.0, 0.05)])
-@pytest.mark.parametrize("bayer", [None, "RGGB"])
+@pytest.mark.parametrize(
+    ("width", "seeing", "bayer"),
+    [
+        (1.8, 0.0, None),
+        (2.8, 0.05, None),
+        (2.2, 0.05, "RGGB"),
+        pytest.param(2.2, 0.05, None, marks=pytest.mark.slow),
+        pytest.param(4.0, 0.05, None, marks=pytest.mark.slow),
+        pytest.param(1.8, 0.0, "RGGB", marks=pytest.mark.slow),
+        pytest.param(4.0, 0.05, "RGGB", marks=pytest.mark.slow),
+    ],
+)
 def test_stars_are_no_wider_than_in_the_subs(width: float, seeing: float, bayer: str | None) -> None:
     night = Observatory(n_stars=150)
     rng = np.random.default_rng(5)
@@ -63,16 +73,18 @@ CLIPPED = pytest.mark.xfail(
     strict=True,
     reason="look measures a mosaic's fluxes in a window narrower than the aperture: 2 % off with the seeing",
 )
+STEADY, CHANGING = (1.0, 1.0), (0.85, 1.2)
 
 
-@pytest.mark.parametrize("n", [5, 20])
 @pytest.mark.parametrize(
-    ("bayer", "seeing"),
+    ("n", "bayer", "seeing"),
     [
-        (None, (1.0, 1.0)),
-        (None, (0.85, 1.2)),
-        ("RGGB", (1.0, 1.0)),
-        pytest.param("RGGB", (0.85, 1.2), marks=CLIPPED),
+        (5, None, STEADY),
+        pytest.param(20, None, CHANGING, marks=pytest.mark.slow),
+        (8, None, CHANGING),
+        (5, "RGGB", STEADY),
+        (5, "RGGB", CHANGING),
+        pytest.param(20, "RGGB", CHANGING, marks=[CLIPPED, pytest.mark.slow]),
     ],
 )
 def test_the_flux_of_stars_is_conserved(n: int, bayer: str | None, seeing: tuple[float, float]) -> None:
@@ -151,8 +163,7 @@ def haze(night: Observatory, i: int) -> NDArray[np.float64]:
     return np.asarray(40.0 * i * (1 + x - 0.6 * y + 0.8 * x * y + 0.5 * x * x))
 
 
-@pytest.mark.parametrize("flip", [0.0, 180.1])
-@pytest.mark.parametrize("bayer", [None, "RGGB"])
+@pytest.mark.parametrize(("flip", "bayer"), [(180.1, None), (0.0, "RGGB")])
 def test_no_edge_of_a_sub_shows_in_the_picture(flip: float, bayer: str | None) -> None:
     """Drifting by two fifths of the frame under moonrise and cloud: no step where a footprint ends."""
     night = Observatory(n_stars=200, flux_range_e=(1e4, 2e5))
@@ -185,16 +196,15 @@ def picture_of(frames: list[Frame], order: list[int], bayer: str | None) -> Stac
 @pytest.mark.parametrize("bayer", [None, "RGGB"])
 def test_the_order_of_arrival_leaves_no_trace(bayer: str | None) -> None:
     """The reference stays the first; places, levels, weights and rejection don't know who came when."""
-    night = Observatory(n_stars=120, telescope=optics("APO72"))
+    night = Observatory(n_stars=100, telescope=optics("APO72"), shape=(320, 480))
     rng = np.random.default_rng(4)
     frames = []
     for i in range(7):
         pose = Pose(7.3 * i, -3.1 * i, 180.2 if i > 4 else 0.03 * i)
         frame = night.expose(rng, pose, transparency=1 - 0.04 * i, sky_e=400.0 + 60 * i)
-        frame[rng.integers(0, 480, 100), rng.integers(0, 720, 100)] += 4000
+        frame[rng.integers(0, 320, 100), rng.integers(0, 480, 100)] += 4000
         frames.append(frame)
     one = picture_of(frames, list(range(7)), bayer)
-    for _ in range(2):
-        other = picture_of(frames, [0, *(1 + rng.permutation(6)).tolist()], bayer)
-        assert (one.coverage == other.coverage).all()
-        assert np.abs(one.pixels - other.pixels).max() < 1e-3 * one.noise_adu
+    other = picture_of(frames, [0, *(1 + rng.permutation(6)).tolist()], bayer)
+    assert (one.coverage == other.coverage).all()
+    assert np.abs(one.pixels - other.pixels).max() < 1e-3 * one.noise_adu

@@ -31,8 +31,13 @@ def error_px(night: Observatory, pose: Pose, *, least: int = 3, blur_px: float =
     return rms_px(warp.forwards(there[seen]) - here[seen])
 
 
-@pytest.mark.parametrize("name", ["pinhole", "APO72", "NEWTON200", "C8", "barrel"])
-@pytest.mark.parametrize("turn_deg", [0.2, FLIP, -121.5, 90.0, 45.0])
+@pytest.mark.parametrize(
+    ("name", "turn_deg"),
+    [
+        *((name, turn) for name in ("pinhole", "APO72", "NEWTON200", "C8", "barrel") for turn in (0.2, FLIP)),
+        *(("barrel", turn) for turn in (-121.5, 90.0, 45.0)),
+    ],
+)
 def test_bright_stars_land_where_they_belong(name: str, turn_deg: float) -> None:
     """A dithered pair of subs, the camera turned in between, through optics that distort or don't."""
     night = Observatory(telescope=optics(name))
