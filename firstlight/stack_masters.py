@@ -121,16 +121,21 @@ def load_masters(
     bayer_pattern: str | None,
     defects: Path | None = None,
     optimise_dark: bool = False,
+    made: dict[FrameKind, NDArray[np.float32]] | None = None,
 ) -> Masters:
     """Combine raw frames of each kind; a master is used as it is.
 
     A master is a lone file that says NCOMBINE (or STACKCNT) > 1, or that holds floats. Raw flats need biases,
-    whose level is taken off before they are scaled. Raises FirstlightError for frames that don't fit
-    together.
+    whose level is taken off before they are scaled. ``made`` keeps bias and dark for the next filter. Raises
+    FirstlightError for frames that don't fit together.
     """
+    made = {} if made is None else made
     try:
-        bias = _master(biases, FrameKind.BIAS)
-        dark = _master(darks, FrameKind.DARK)
+        for kind, paths in ((FrameKind.BIAS, biases), (FrameKind.DARK, darks)):
+            plane = None if kind in made else _master(paths, kind)
+            if plane is not None:
+                made[kind] = plane
+        bias, dark = made.get(FrameKind.BIAS), made.get(FrameKind.DARK)
         flat = _master(flats, FrameKind.FLAT, bias=bias, bayer_pattern=bayer_pattern)
         mended = None if defects is None else to_mend(read_defects(defects), dark=dark is not None)
     except LibraryError as error:

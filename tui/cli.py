@@ -11,7 +11,7 @@ from acquire.errors import AcquireError
 from firstlight import __version__
 from firstlight.errors import FirstlightError
 from library.errors import LibraryError
-from tui import commands
+from tui import commands, stacking
 from tui.library.parser import add_library
 
 EXIT_USAGE = 2
@@ -81,31 +81,7 @@ def parser() -> argparse.ArgumentParser:
     _face(attach)
     attach.set_defaults(run=commands.attach)
 
-    stack = add("stack", help="calibrate, align and integrate files")
-    stack.add_argument("lights", type=Path, nargs="+", metavar="LIGHT", help="FITS files of one filter")
-    stack.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.fits", help="the stack")
-    for kind in ("dark", "flat", "bias"):
-        stack.add_argument(
-            f"--{kind}",
-            type=Path,
-            action="append",
-            default=[],
-            metavar="F",
-            help=f"a {kind} or a master; may repeat",
-        )
-    stack.add_argument("--defects", type=Path, metavar="F", help="a defect map of the library")
-    stack.add_argument(
-        "--library", type=Path, metavar="ROOT", help="find the masters for each light in the library there"
-    )
-    stack.add_argument(
-        "--optimise-dark",
-        action="store_true",
-        help="scale the dark to what each light shows, above the bias (default: darks of a dark model alone)",
-    )
-    stack.add_argument("--preview", type=Path, metavar="P.png", help="a stretched picture")
-    stack.add_argument("--report", type=Path, metavar="R.json", help="what became of each sub, as JSON")
-    stack.set_defaults(run=commands.stack)
-
+    stacking.register(add)
     _add_compose(add)
     add_library(add)
 

@@ -149,37 +149,6 @@ def simulate(arguments: argparse.Namespace) -> int:
     )
 
 
-def stack(arguments: argparse.Namespace) -> int:
-    """``firstlight stack``: calibrate, align and integrate files."""
-    from firstlight.stack_calibration import Wanted
-    from firstlight.stack_files import SubReport, stack_files
-
-    def progress(sub: SubReport, number: int, total: int) -> None:
-        if not sub.accepted:
-            print(f"{number}/{total} rejected: {sub.path}: {sub.reason}", file=sys.stderr)
-        elif sys.stderr.isatty():
-            print(f"{number}/{total} stacked: {sub.path}, FWHM {sub.fwhm_px or 0:.1f} px", file=sys.stderr)
-
-    report = stack_files(
-        arguments.lights,
-        arguments.output,
-        Wanted(
-            darks=arguments.dark,
-            flats=arguments.flat,
-            biases=arguments.bias,
-            defects=arguments.defects,
-            library=arguments.library,
-            optimise_dark=arguments.optimise_dark,
-        ),
-        preview=arguments.preview,
-        report=arguments.report,
-        progress=progress,
-        warn=lambda message: print(f"firstlight: warning: {message}", file=sys.stderr),
-    )
-    print(f"{report.accepted} of {len(report.subs)} subs are in {arguments.output}")
-    return 0
-
-
 def compose(arguments: argparse.Namespace) -> int:
     """``firstlight compose``: one colour picture from the stacks of several filters."""
     from firstlight.composing import compose_files

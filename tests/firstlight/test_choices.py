@@ -17,6 +17,8 @@ from firstlight.errors import FirstlightError
 from firstlight.events import CalibrationChosen, MasterBuilt, Stamped
 from firstlight.stack_calibration import Wanted
 from firstlight.stack_files import stack_files
+from firstlight.stack_job import StackJob
+from firstlight.stack_report import Said, Told
 from firstlight.stacker import Job
 from firstlight.stacks import Stacks
 from firstlight.state import NightState, reduce
@@ -188,12 +190,13 @@ def test_a_dark_that_fits_is_no_reason_to_warn_and_one_of_another_size_is_refuse
     fit, small = tmp_path / "fit.fits", tmp_path / "small.fits"
     write_image(fit, flat_level(), master_cards("Dark"))
     write_image(small, np.zeros((20, 30), np.float32), master_cards("Dark"))
-    warnings: list[str] = []
-    report = stack_files(lights, tmp_path / "out.fits", Wanted(darks=[fit]), warn=warnings.append)
-    assert warnings == []
+    told: list[Told] = []
+    job = StackJob(output=tmp_path / "out.fits", wanted=Wanted(darks=[fit]))
+    report = stack_files(lights, job, told.append)
+    assert not [each for each in told if isinstance(each, Said)]
     assert [each.coverage for each in report.calibration] == ["exact", "not_needed", "missing"]
     with pytest.raises(FirstlightError, match=r"small.fits: the dark is 30×20, the lights are 480×360"):
-        stack_files(lights, tmp_path / "out.fits", Wanted(darks=[small]))
+        stack_files(lights, StackJob(output=tmp_path / "out.fits", wanted=Wanted(darks=[small])))
 
 
 def test_library_match_prints_the_answer_for_people_and_for_programs(

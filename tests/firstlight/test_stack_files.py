@@ -15,7 +15,9 @@ from PIL import Image
 
 from firstlight.errors import FirstlightError
 from firstlight.stack_calibration import Wanted
-from firstlight.stack_files import StackReport, SubReport, stack_files
+from firstlight.stack_files import stack_files
+from firstlight.stack_job import StackJob
+from firstlight.stack_report import StackReport, SubDone, Told
 from library.cards import Card
 from library.reading import read_frame
 from library.writing import write_image
@@ -53,14 +55,9 @@ def lights(tmp_path: Path) -> list[Path]:
 
 
 def test_a_stack_its_preview_and_its_report(tmp_path: Path, lights: list[Path]) -> None:
-    told: list[tuple[SubReport, int, int]] = []
-    report = stack_files(
-        lights,
-        tmp_path / "out.fits",
-        preview=tmp_path / "p.png",
-        report=tmp_path / "r.json",
-        progress=lambda *args: told.append(args),
-    )
+    told: list[Told] = []
+    job = StackJob(output=tmp_path / "out.fits", preview=tmp_path / "p.png", report=tmp_path / "r.json")
+    report = stack_files(lights, job, told.append)
     frame = read_frame(tmp_path / "out.fits")
     assert frame.pixels.dtype == np.float32
     assert frame.pixels.shape == (360, 480)
@@ -76,20 +73,35 @@ def test_a_stack_its_preview_and_its_report(tmp_path: Path, lights: list[Path]) 
     written = json.loads((tmp_path / "r.json").read_text())
     assert written == json.loads(json.dumps(asdict(report)))
     assert set(written) == {
-        "reference", "accepted", "rejected", "calibration", "subs", "seconds_total", "peak_rss_bytes",
+        "reference", "accepted", "rejected", "calibration", "calibrations", "left_out", "stacks",
+        "colour_preview", "subs", "seconds", "seconds_total", "peak_rss_bytes",
     }  # fmt: skip
     assert (written["reference"], written["accepted"], written["rejected"]) == (str(lights[0]), 4, 0)
     assert set(written["subs"][1]) == {
-        "path", "accepted", "reason", "matrix", "rms_px", "n_matches", "fwhm_px", "background_adu", "seconds",
-            "dark_scaling",
+        "path", "filter", "accepted", "reason", "by", "matrix", "rms_px", "n_matches", "fwhm_px",
+        "background_adu", "weight", "scale", "level", "grade", "findings", "calibration", "dark_scaling",
+        "seconds",
     }  # fmt: skip
     assert [sub["path"] for sub in written["subs"]] == [str(path) for path in lights]
     for i, one in enumerate(written["subs"]):
         assert one["matrix"] == [pytest.approx(row, abs=0.1) for row in motion(2.0 * i, -1.0 * i).tolist()]
         assert one["seconds"]["total"] >= sum(v for k, v in one["seconds"].items() if k != "total") * 0.99
         assert one["background_adu"] == pytest.approx(400 + DARK_ADU, abs=3)
+        assert one["scale"] == pytest.approx(1, abs=0.03)
+        assert 0 < one["weight"] <= 1
+        assert {"fwhm_px", "roundness", "stars", "transparency", "noise_adu"} <= set(one["grade"])
+        assert abs(one["level"]["coefficients"][0][0]) < 10
+        assert {"read", "look", "align", "integrate", "total"} <= set(one["seconds"])
     assert written["peak_rss_bytes"] > 10_000_000
-    assert [(number, n) for _, number, n in told] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    (stack,) = written["stacks"]
+    assert (stack["filter"], stack["subs"], stack["method"], stack["exposure_s"]) == ("L", 4, "live", 120.0)
+    assert 1.5 < stack["snr_gain"] < 2.1
+    assert 0 <= stack["rejected_fraction"] < 0.01
+    assert written["seconds"]["total"] == pytest.approx(sum(s["seconds"]["total"] for s in written["subs"]))
+    done = [each for each in told if isinstance(each, SubDone)]
+    assert [(each.number, each.total) for each in done] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert done[-1].left_s == 0
+    assert not list(tmp_path.glob(".*")), "the working folder has gone"
 
 
 def test_raw_calibration_frames_are_combined_and_masters_used_as_they_are(
@@ -106,11 +118,11 @@ def test_raw_calibration_frames_are_combined_and_masters_used_as_they_are(
     write_image(master, np.full((360, 480), DARK_ADU, np.float32), [("NCOMBINE", 20, "")])
     backgrounds = []
     for given in (darks, [master]):
-        report = stack_files(lights, tmp_path / "out.fits", Wanted(darks=given))
+        report = stack_files(lights, StackJob(output=tmp_path / "out.fits", wanted=Wanted(darks=given)))
         backgrounds.append(report.subs[0].background_adu)
     assert backgrounds == pytest.approx([400, 400], abs=2)
     with pytest.raises(FirstlightError, match=r"md.fits is a master dark already; give it alone"):
-        stack_files(lights, tmp_path / "out.fits", Wanted(darks=[*darks, master]))
+        stack_files(lights, StackJob(output=tmp_path / "out.fits", wanted=Wanted(darks=[*darks, master])))
 
 
 def test_flats_flatten(tmp_path: Path) -> None:
@@ -125,19 +137,21 @@ def test_flats_flatten(tmp_path: Path) -> None:
         write_image(flats[-1], quantised(20_000 * response + 100 + rng.normal(0, 50, response.shape)), [])
         biases.append(tmp_path / f"b{i}.fits")
         write_image(biases[-1], quantised(rng.normal(100, 3, response.shape)), [])
-    stack_files(lights, tmp_path / "out.fits", Wanted(flats=flats, biases=biases))
+    stack_files(lights, StackJob(output=tmp_path / "out.fits", wanted=Wanted(flats=flats, biases=biases)))
     pixels = read_frame(tmp_path / "out.fits").pixels
     corner, centre = np.median(pixels[:60, :80]), np.median(pixels[150:210, 200:280])
     assert corner == pytest.approx(centre, rel=0.02)
     with pytest.raises(FirstlightError, match="bias"):
-        stack_files(lights, tmp_path / "out.fits", Wanted(flats=flats))
+        stack_files(lights, StackJob(output=tmp_path / "out.fits", wanted=Wanted(flats=flats)))
 
 
 def test_what_cannot_be_used_is_rejected_with_its_reason(tmp_path: Path, lights: list[Path]) -> None:
     text, empty = tmp_path / "notes.txt", tmp_path / "cloud.fits"
     text.write_text("clear skies")
     write_light(empty, quantised(np.random.default_rng(3).normal(900, 12, (360, 480))))
-    report = stack_files([text, empty, *lights, tmp_path / "gone.fits"], tmp_path / "out.fits")
+    report = stack_files(
+        [text, empty, *lights, tmp_path / "gone.fits"], StackJob(output=tmp_path / "out.fits")
+    )
     assert (report.accepted, report.rejected) == (4, 3)
     assert report.reference == str(lights[0])
     reasons = [one.reason or "" for one in report.subs if not one.accepted]
@@ -146,20 +160,14 @@ def test_what_cannot_be_used_is_rejected_with_its_reason(tmp_path: Path, lights:
     assert "gone.fits" in reasons[2]
 
 
-def test_several_filters_make_no_one_picture(tmp_path: Path, lights: list[Path]) -> None:
-    red = write_light(tmp_path / "r.fits", read_frame(lights[0]).pixels, filter_name="R")
-    with pytest.raises(FirstlightError, match=r"several filters \(L, R\)"):
-        stack_files([*lights, red], tmp_path / "out.fits")
-
-
 def test_when_nothing_can_be_stacked_no_file_is_written(tmp_path: Path) -> None:
     cloud = write_light(tmp_path / "c.fits", quantised(np.random.default_rng(4).normal(900, 12, (360, 480))))
     with pytest.raises(FirstlightError, match=r"none of 1 lights can be stacked: .*c.fits: too few stars"):
-        stack_files([cloud], tmp_path / "out.fits")
+        stack_files([cloud], StackJob(output=tmp_path / "out.fits"))
     with pytest.raises(FirstlightError, match="none of 1 lights can be read"):
-        stack_files([tmp_path / "gone.fits"], tmp_path / "out.fits")
+        stack_files([tmp_path / "gone.fits"], StackJob(output=tmp_path / "out.fits"))
     with pytest.raises(FirstlightError, match="no light"):
-        stack_files([], tmp_path / "out.fits")
+        stack_files([], StackJob(output=tmp_path / "out.fits"))
     assert [path.name for path in tmp_path.iterdir()] == ["c.fits"]
 
 
@@ -167,22 +175,16 @@ def test_when_nothing_can_be_stacked_no_file_is_written(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_said_before_the_work(
     tmp_path: Path, lights: list[Path], what: str
 ) -> None:
-    told: list[SubReport] = []
-    paths = {"output": tmp_path / "out.fits", what: tmp_path / "missing" / "x"}
+    told: list[Told] = []
+    paths: dict[str, Any] = {"output": tmp_path / "out.fits", what: tmp_path / "missing" / "x"}
     with pytest.raises(FirstlightError, match="mkdir -p"):
-        stack_files(
-            lights,
-            paths["output"],
-            preview=paths.get("preview"),
-            report=paths.get("report"),
-            progress=lambda one, _number, _of: told.append(one),
-        )
+        stack_files(lights, StackJob(**paths), told.append)
     assert told == []
 
 
 @pytest.mark.fitsverify
 def test_fitsverify_finds_nothing(tmp_path: Path, lights: list[Path]) -> None:
-    stack_files(lights, tmp_path / "out.fits")
+    stack_files(lights, StackJob(output=tmp_path / "out.fits"))
     done = subprocess.run(
         ["fitsverify", str(tmp_path / "out.fits")], capture_output=True, text=True, check=False
     )
@@ -200,7 +202,7 @@ def siril(folder: Path, *commands: str) -> str:
 
 @pytest.mark.siril
 def test_siril_opens_it(tmp_path: Path, lights: list[Path]) -> None:
-    stack_files(lights, tmp_path / "out.fits")
+    stack_files(lights, StackJob(output=tmp_path / "out.fits"))
     assert "1 layer(s), 480x360 pixels" in siril(tmp_path, "load out.fits", "stat")
 
 
@@ -210,7 +212,9 @@ def test_m27_has_no_more_noise_than_sirils_own_stack_as_siril_measures_it(
     tmp_path: Path, realdata: Path
 ) -> None:
     lights = sorted((realdata / "osc_m27_asi224mc").iterdir())
-    report: StackReport = stack_files(lights, tmp_path / "m27.fits", preview=tmp_path / "m27.png")
+    report: StackReport = stack_files(
+        lights, StackJob(output=tmp_path / "m27.fits", preview=tmp_path / "m27.png")
+    )
     assert report.accepted == 6
     assert read_frame(tmp_path / "m27.fits").pixels.shape == (976, 1304, 3)
     text = siril(tmp_path, "load m27.fits", "bgnoise")

@@ -1,0 +1,278 @@
+"""The stacks of one command: one for each filter, all on one geometry, each kept in the working folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from firstlight.choices import Choices
+from firstlight.errors import FirstlightError
+from firstlight.stack_calibration import Calibrating
+from firstlight.stack_job import StackInterruptedError, StackJob
+from firstlight.stack_report import Said, SubReport, Told, Working, sub_report
+from firstlight.stack_work import WorkFolder
+from library.errors import LibraryError
+from library.reading import Frame, read_frame
+from library.windows import Spool
+from livestack.engine import Sub
+from livestack.errors import LiveStackError, NotAlignedError
+from livestack.keeper import KeptStack, Moved, Trouble
+from livestack.ledger import By, Entry
+from livestack.restack import StoredSub
+
+_SLICE_S = 0.5
+_BY_HAND = "left out by hand"
+
+Read = tuple[Path, Frame | LibraryError, float]
+"""A file, what was read or why not, and the seconds that it took."""
+
+
+class StackRun:
+    """What ``firstlight stack`` holds while it works; a context manager.
+
+    ``stop`` is asked between two subs and ends the work with :class:`StackInterruptedError`, all that was
+    done being kept.
+    """
+
+    def __init__(
+        self,
+        job: StackJob,
+        work: WorkFolder,
+        calibrating: Calibrating,
+        tell: Callable[[Told], None],
+        stop: Callable[[], bool],
+    ) -> None:
+        self.job, self.work, self.tell = job, work, tell
+        self._calibrating, self._stop = calibrating, stop
+        self._open: dict[str | None, KeptStack] = {}
+        self._reference = job.reference
+        self._unread: dict[Path, SubReport] = {}
+
+    def __enter__(self) -> StackRun:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close_all()
+
+    @property
+    def unread(self) -> Mapping[Path, SubReport]:
+        """The files that could not be read."""
+        return self._unread
+
+    @property
+    def reference(self) -> Path | None:
+        """What set the geometry, once something has."""
+        return self._reference
+
+    def entries(self, name: str | None) -> Mapping[str, Entry]:
+        """The subs of a filter, by their paths."""
+        return self.stack(name).entries
+
+    def stack(self, name: str | None) -> KeptStack:
+        """The stack of a filter, resumed or begun. Raises FirstlightError when its folder is of no use."""
+        if name in self._open:
+            return self._open[name]
+        try:
+            kept = KeptStack(
+                self.work.folder_of(name),
+                lambda path: self._again(name, path),
+                rules=self.job.rules,
+                tell=self._told,
+            )
+        except LiveStackError as error:
+            raise FirstlightError(str(error)) from error
+        self._open[name] = kept
+        if not kept.entries and self._reference is not None:
+            self._refer(kept, self._reference)
+        self._note_reference(kept)
+        self._catch_up(name, "going on where it was interrupted")
+        return kept
+
+    def close(self, name: str | None) -> None:
+        """Let go of a filter's stack, and of its memory."""
+        kept = self._open.pop(name, None)
+        if kept is not None:
+            kept.close()
+
+    def close_all(self) -> None:
+        """Let go of all."""
+        for name in list(self._open):
+            self.close(name)
+
+    def add(self, read: Read) -> SubReport:
+        """Stack a frame that was read, unless it is known."""
+        path, frame, read_s = read
+        started = perf_counter()
+        if isinstance(frame, LibraryError):
+            return self._unreadable(path, frame, read_s)
+        try:
+            choices, masters = self._calibrating.masters_of(path, frame.meta)
+        except LibraryError as error:
+            return self._unreadable(path, error, read_s)
+        kept, name = self.stack(frame.meta.filter), str(path)
+        note = {"calibration": self.work.number_of(choices)}
+        sub = Sub(frame_id=name, pixels=frame.pixels, meta=frame.meta, masters=masters)
+        known = name in kept.entries
+        outcome = kept.add(sub, note)
+        if not known:
+            seconds = {"read": read_s, **outcome.stage_seconds, "total": read_s + perf_counter() - started}
+            self.work.tell(name, seconds, outcome.dark_scaling)
+        self._note_reference(kept)
+        return self.report_of(kept.entries[name])
+
+    def report_of(self, entry: Entry) -> SubReport:
+        """What is known of a sub."""
+        path = entry.frame_id
+        return sub_report(entry, path, self.work.seconds.get(path), self.work.scalings.get(path))
+
+    def judge(self, name: str | None) -> None:
+        """Take out and put back what a hand wants, judge all by the whole night, and stack accordingly."""
+        kept = self.stack(name)
+        without = {path.resolve() for path in self.job.without}
+        for path, entry in list(kept.entries.items()):
+            standing = entry.standing
+            if Path(path).resolve() in without:
+                if standing.inside or standing.by is not By.HAND:
+                    kept.take_out(path, _BY_HAND)
+            elif standing.by is By.HAND and not standing.inside:
+                try:
+                    kept.put_back(path)
+                except NotAlignedError:
+                    continue
+        kept.settle()
+        self._catch_up(name, "stacking again")
+
+    def save(self) -> None:
+        """Let everything that was done be on disk."""
+        for kept in self._open.values():
+            kept.save()
+
+    def check(self) -> None:
+        """Stop here if that was asked for."""
+        if self._stop():
+            self.save()
+            raise StackInterruptedError(f"interrupted; what is done is kept in {self.work.path}")
+
+    def carry_on(self) -> None:
+        """Don't ask any more whether to stop: what is left is to finish."""
+        self._stop = lambda: False
+
+    def sources(self, name: str | None) -> list[StoredSub]:
+        """The subs of a filter's stack, to be opened again. Raises FirstlightError."""
+        kept, found, spool = self.stack(name), list[StoredSub](), Spool()
+        for path, entry in kept.entries.items():
+            if entry.standing.inside:
+                try:
+                    placed = kept.placed(path)
+                    masters = self._calibrating.again(self.choices_of(entry), name, placed.bayer_pattern)
+                except (LibraryError, LiveStackError) as error:
+                    raise FirstlightError(str(error)) from error
+                found.append(StoredSub(Path(path), placed, masters, spool))
+        return found
+
+    def choices_of(self, entry: Entry) -> Choices:
+        """What a sub was calibrated with."""
+        number: int = entry.note["calibration"]
+        return self.work.calibrations[number]
+
+    def _again(self, name: str | None, path: str) -> Sub | None:
+        """A sub that is known, with the masters that it was calibrated with."""
+        entry = self._open[name].entries[path]
+        try:
+            frame = read_frame(path)
+            masters = self._calibrating.again(self.choices_of(entry), name, frame.meta.bayer_pattern)
+        except LibraryError as error:
+            self.tell(Said(message=str(error), warning=True))
+            return None
+        return Sub(frame_id=path, pixels=frame.pixels, meta=frame.meta, masters=masters)
+
+    def _catch_up(self, name: str | None, what: str) -> None:
+        """Stack what belongs into a stack and is not in it."""
+        kept = self._open[name]
+        todo = sum(each.wanted - each.stacked for each in kept.backlog)
+        started, left = perf_counter(), todo
+        while left:
+            self.check()
+            self.tell(
+                Working(
+                    what=what,
+                    filter=name,
+                    share=1 - left / todo,
+                    left_s=(perf_counter() - started) / (todo - left) * left if left < todo else None,
+                )
+            )
+            left = kept.work(_SLICE_S)
+            todo = max(todo, left)
+
+    def _refer(self, kept: KeptStack, path: Path) -> None:
+        """Let a light, or a stack, set the geometry."""
+        try:
+            frame = read_frame(path)
+            meta, pixels = frame.meta, frame.pixels
+            if pixels.dtype.kind == "f":
+                pixels = np.where(pixels == 0, np.float32(np.nan), pixels)  # what a stack has not seen
+            if pixels.ndim == 3:
+                meta, pixels = replace(meta, bayer_pattern=None), pixels.mean(axis=2)
+            _, masters = ((), None) if meta.n_combined > 1 else self._calibrating.masters_of(path, meta)
+        except LibraryError as error:
+            raise FirstlightError(f"the reference cannot be used: {error}") from error
+        extra: dict[str, Any] = {} if masters is None else {"masters": masters}
+        refused = kept.refer_to(Sub(frame_id=str(path), pixels=pixels, meta=meta, **extra))
+        if refused is not None:
+            raise FirstlightError(
+                f"{path} cannot be the reference: {refused.reason}: {refused.detail}; name another one"
+            )
+
+    def _note_reference(self, kept: KeptStack) -> None:
+        """Without a reference that was named, the first sub that could be aligned is that of all filters."""
+        if self._reference is None:
+            aligned = (path for path, entry in kept.entries.items() if entry.placed is not None)
+            first = next(aligned, None)
+            self._reference = None if first is None else Path(first)
+
+    def _unreadable(self, path: Path, error: LibraryError, read_s: float) -> SubReport:
+        self._unread[path] = SubReport(
+            path=str(path),
+            accepted=False,
+            reason=f"unreadable: {error}",
+            by=By.STACK.value,
+            seconds={"read": read_s, "total": read_s},
+        )
+        self.work.tell(str(path), self._unread[path].seconds)
+        return self._unread[path]
+
+    def _told(self, told: Moved | Trouble) -> None:
+        if isinstance(told, Trouble):
+            self.tell(Said(message=told.message, warning=True))
+            return
+        standing, name = told.entry.standing, Path(told.entry.frame_id).name
+        text = f"{name} goes back in" if standing.inside else f"{name} is taken out: {standing.why}"
+        self.tell(Said(message=text))
+
+
+def read_ahead(paths: Iterable[Path]) -> Iterator[Read]:
+    """Read frames, the next one while the last one is worked on."""
+    with ThreadPoolExecutor(1, "read ahead") as thread:
+        waiting = None
+        for path in paths:
+            coming = thread.submit(_read, path)
+            if waiting is not None:
+                yield waiting.result()
+            waiting = coming
+        if waiting is not None:
+            yield waiting.result()
+
+
+def _read(path: Path) -> Read:
+    started = perf_counter()
+    try:
+        frame: Frame | LibraryError = read_frame(path)
+    except LibraryError as error:
+        frame = error
+    return path, frame, perf_counter() - started
