@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
+from firstlight.asking import Ask
 from firstlight.errors import FirstlightError, NoSessionError
 from firstlight.events import EPHEMERAL, Stamped, decode
 from firstlight.launch import Started
@@ -28,7 +28,7 @@ class FinishedSession:
             with suppress(FirstlightError):  # the line on which a killed session ended
                 yield decode(line)
 
-    async def send(self, command: str) -> None:
+    async def send(self, ask: Ask) -> None:
         """There is nobody to ask any more."""
 
     async def close(self) -> None:
@@ -83,10 +83,10 @@ class SessionClient:
                 with suppress(FirstlightError):
                     yield decode(line)
 
-    async def send(self, command: str) -> None:
-        """Ask the session to "pause", "resume" or "stop"."""
+    async def send(self, ask: Ask) -> None:
+        """Ask the session for something; what comes of it is an event."""
         with suppress(ConnectionError):
-            self._writer.write(json.dumps({"command": command}).encode() + b"\n")
+            self._writer.write(ask.encode())
             await self._writer.drain()
 
     async def close(self) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import acquire.events as acq
 import livestack.events as stk
 from firstlight.errors import FirstlightError
+from livestack.advice import Advice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +96,59 @@ class StackQueue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SubGraded:
+    """What is thought of a sub now, with its numbers; told anew whenever that changes.
+
+    ``inside``: it belongs into the stack. ``by`` is whose verdict that is: the "stack" itself (a sub that
+    cannot be stacked), the grading "rules", or the user's "hand". ``reason`` is empty where there is nothing
+    against it. ``roundness`` is 1 for round stars, ``transparency`` 1 for the first sub's, ``weight`` at most
+    1; None: not measured.
+    """
+
+    frame_id: str
+    filter: str | None
+    inside: bool
+    by: str
+    reason: str
+    fwhm_px: float | None = None
+    roundness: float | None = None
+    stars: int | None = None
+    background_adu: float | None = None
+    noise_adu: float | None = None
+    transparency: float | None = None
+    rms_px: float | None = None
+    weight: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restacking:
+    """A stack is being made anew in the background, the old one shown meanwhile (not journaled).
+
+    ``done`` goes from 0 to 1; then the new one takes the old one's place.
+    """
+
+    filter: str | None
+    done: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdviceGiven:
+    """What the numbers of one filter's stack advise."""
+
+    filter: str | None
+    advice: Advice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What became of a command that wanted to know, by its ``token`` (not journaled)."""
+
+    token: str
+    refused: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StackSummary:
     """One filter's stack as the night left it."""
 
@@ -140,10 +194,14 @@ Event = (
     | CalibrationChosen
     | DarkScaled
     | StackQueue
+    | SubGraded
+    | Restacking
+    | AdviceGiven
+    | Answer
     | Summary
 )
 
-EPHEMERAL = (acq.CoolingProgress, acq.ExposureProgress, StackQueue)
+EPHEMERAL = (acq.CoolingProgress, acq.ExposureProgress, StackQueue, Restacking, Answer)
 """Events that are shown and not kept."""
 
 

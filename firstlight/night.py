@@ -14,17 +14,19 @@ from acquire.clock import RealClock
 from acquire.devices import Observatory
 from acquire.plan import Plan
 from acquire.runner import Runner
+from firstlight.asking import Ask
+from firstlight.camera_figures import known_camera, setting_of
 from firstlight.choices import gist, used
 from firstlight.choosing import choose
-from firstlight.events import CalibrationChosen, Log, MasterBuilt, MasterSummary, Summary
+from firstlight.events import Answer, CalibrationChosen, Log, MasterBuilt, MasterSummary, Summary
 from firstlight.stacker import Job
 from firstlight.stacker_link import Stacked, StackerLink
 from firstlight.stream import EventStream
 from library.errors import LibraryError
-from library.frames import FrameKind, FrameRecord, Stamp
+from library.frames import FrameKind, FrameMeta, FrameRecord, Stamp
 from library.masters import build_masters
 from library.store import Library
-from livestack.events import SubAccepted
+from livestack.noise_budget import Camera
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,8 @@ class Night:
 
     def __init__(self, *, plan: Plan, library: Library, stream: EventStream, stacker: StackerLink) -> None:
         self._plan, self._library, self._stream, self._stacker = plan, library, stream, stacker
-        self._lights: asyncio.Queue[FrameRecord] = asyncio.Queue()
+        self._lights: asyncio.Queue[FrameRecord | Ask] = asyncio.Queue()
+        self._cameras: dict[object, Camera] = {}
         self._masters: dict[Path, MasterSummary] = {}
         self._told: dict[str | None, object] = {}
         self._masters_stale = True
@@ -54,6 +57,13 @@ class Night:
         """Obey "pause", "resume" or "stop"."""
         if self._runner is not None:
             {"pause": self._runner.pause, "resume": self._runner.resume, "stop": self._runner.stop}[word]()
+
+    def ask(self, ask: Ask) -> None:
+        """Do what is asked of the stack; the answer is an event."""
+        if ask.word == "restack":
+            self._lights.put_nowait(ask)
+        else:
+            self._stacker.ask(ask)
 
     async def run(self, observatory: Observatory) -> Summary:
         """Shoot what is missing, stack everything, and sum it up; the summary is the stream's last event."""
@@ -70,6 +80,7 @@ class Night:
             await self._lights.join()
             await self._stacker.drained()
             await self._restack_if_masters_changed()
+            await self._stacker.drained()
             stacked = await self._stacker.finish()
         finally:
             for task in helpers:
@@ -110,23 +121,34 @@ class Night:
     async def _feed(self) -> None:
         """Give every durable light to the stack, with the masters that fit it."""
         while True:
-            record = await self._lights.get()
+            light = await self._lights.get()
+            what = light.path.name if isinstance(light, FrameRecord) else "the night"
             try:
                 await self._build_masters()
-                self._stacker.add(await self._job(record))
+                if isinstance(light, Ask):
+                    await self._restack(light)
+                else:
+                    self._stacker.add(await self._job(light))
             except LibraryError as error:
-                self._warn(f"{record.path.name} was not stacked: {error}", level="error")
+                self._warn(f"{what} was not stacked: {error}", level="error")
             except Exception as error:  # noqa: BLE001 - a fault of ours here must not end the night
                 traceback.print_exc()
-                self._warn(f"{record.path.name} was not stacked: {error!r}; see session.log", level="error")
+                self._warn(f"{what} was not stacked: {error!r}; see session.log", level="error")
             finally:
                 self._lights.task_done()
+
+    async def _restack(self, ask: Ask) -> None:
+        """Everything again, with the best masters that there are now."""
+        jobs = [await self._job(record) for record in await self._shot()]
+        await self._stacker.restack(jobs)
+        self._stream.emit(Answer(token=ask.token, refused=False, text=f"stacking {len(jobs)} subs again"))
 
     async def _build_masters(self) -> None:
         """Build what new calibration frames allow; what cannot be built is told, and the night goes on."""
         if not self._masters_stale:
             return
         self._masters_stale = False
+        self._cameras.clear()
         refused: list[str] = []
         left_out: list[str] = []
         build = partial(
@@ -173,7 +195,15 @@ class Night:
             self._told[record.meta.filter] = gist(choices)
             self._stream.emit(CalibrationChosen(filter=record.meta.filter, choices=choices))
         assert record.meta.frame_id is not None
-        return Job(frame_id=record.meta.frame_id, path=str(record.path), choices=choices)
+        camera = await self._camera(record.meta)
+        return Job(frame_id=record.meta.frame_id, path=str(record.path), choices=choices, camera=camera)
+
+    async def _camera(self, light: FrameMeta) -> Camera:
+        """What the library's frames tell of the light's camera; measured once for each of its settings."""
+        setting = setting_of(light)
+        if setting not in self._cameras:
+            self._cameras[setting] = await asyncio.to_thread(known_camera, self._library, light)
+        return self._cameras[setting]
 
     async def _restack_if_masters_changed(self) -> None:
         """Calibration frames shot after the lights give the whole stack its masters."""
@@ -189,11 +219,7 @@ class Night:
 
     async def _summary(self, outcome: str, stacked: Stacked) -> Summary:
         shot = {record.meta.frame_id for record in await self._shot()}
-        accepted = sum(
-            isinstance(verdict, SubAccepted)
-            for frame_id, verdict in self._stacker.verdicts.items()
-            if frame_id in shot
-        )
+        accepted = sum(self._stacker.inside(frame_id) for frame_id in shot if frame_id is not None)
         return Summary(
             outcome=outcome,
             subs_shot=len(shot),

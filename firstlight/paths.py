@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from firstlight.errors import FirstlightError, SessionRunningError
+from library.naming import safe_name
 
 LOCK_PATIENCE_S = 1.0
 
@@ -30,6 +31,10 @@ class Root:
     def pictures(self) -> Path:
         """Stacks (FITS) and previews (PNG)."""
         return self.path / "pictures"
+
+    def stack(self, target: str, plan_id: str) -> Path:
+        """Where the live stack of a plan's lights keeps its state."""
+        return self.path / "stacks" / f"{safe_name(target)}_{safe_name(plan_id)}"
 
     @property
     def log(self) -> Path:

@@ -36,6 +36,11 @@ class Figure:
     value: float
     source: str
 
+    @property
+    def assumed(self) -> bool:
+        """No frame tells it."""
+        return self.source.startswith("assumed")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:

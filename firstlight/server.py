@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
+from firstlight.asking import Ask, decode_ask
+from firstlight.errors import FirstlightError
 from firstlight.paths import Root
 from firstlight.stream import EventStream
 
-COMMANDS = ("pause", "resume", "stop")
 DRAIN_S = 5.0
 """How long the end of a night waits for a slow screen to take its last lines."""
 
 
 @asynccontextmanager
-async def serve(root: Root, stream: EventStream, command: Callable[[str], None]) -> AsyncIterator[None]:
+async def serve(root: Root, stream: EventStream, obey: Callable[[Ask], None]) -> AsyncIterator[None]:
     """Serve the stream on the root's socket while the ``with`` lasts.
 
-    ``command`` is called with one of :data:`COMMANDS`; anything else that arrives is passed over.
+    ``obey`` is called with what is asked; anything else that arrives is passed over.
     On leaving, whoever is attached is first given the rest of the stream.
     """
     clients: set[asyncio.Task[None]] = set()
@@ -30,7 +30,7 @@ async def serve(root: Root, stream: EventStream, command: Callable[[str], None])
         task = asyncio.current_task()
         assert task is not None
         clients.add(task)
-        listening = asyncio.create_task(_obey(reader, command))
+        listening = asyncio.create_task(_listen(reader, obey))
         try:
             await _send(stream, writer)
         except (ConnectionError, asyncio.CancelledError):
@@ -82,10 +82,8 @@ async def _send(stream: EventStream, writer: asyncio.StreamWriter) -> None:
         stream.leave(listener)
 
 
-async def _obey(reader: asyncio.StreamReader, command: Callable[[str], None]) -> None:
+async def _listen(reader: asyncio.StreamReader, obey: Callable[[Ask], None]) -> None:
     with suppress(ConnectionError, ValueError):
         while line := await reader.readline():
-            with suppress(ValueError, AttributeError):
-                word = json.loads(line).get("command")
-                if word in COMMANDS:
-                    command(word)
+            with suppress(FirstlightError):
+                obey(decode_ask(line))

@@ -19,16 +19,18 @@ from acquire.errors import AcquireError
 from acquire.indi.observatory import connect
 from acquire.plan_file import read_plan
 from firstlight import __version__
+from firstlight.asking import STACK_WORDS, Ask
 from firstlight.config import DEFAULT_INDI, parse_address
 from firstlight.embedded import embedded_observatory
 from firstlight.errors import FirstlightError
-from firstlight.events import Log, RunStarted
+from firstlight.events import Answer, Log, RunStarted
 from firstlight.launch import SessionSpec
 from firstlight.night import Night
 from firstlight.paths import Root
 from firstlight.server import serve
 from firstlight.shooting import Shooting
 from firstlight.stacker_link import StackerLink
+from firstlight.stacker_process import StackerProcess
 from firstlight.stream import EventStream
 from library.errors import LibraryError
 from library.store import Library
@@ -50,19 +52,26 @@ async def session(spec: SessionSpec, ready: Callable[[Path], None]) -> None:
         stream = EventStream(root.journals)
         night: Night | Shooting | None = None
 
-        def command(word: str) -> None:
-            if night is not None:
-                night.command(word)
+        def obey(ask: Ask) -> None:
+            if ask.word in STACK_WORDS and isinstance(night, Night):
+                night.ask(ask)
+            elif ask.word in STACK_WORDS:
+                text = "there is no stack: this run has no lights, or is still connecting"
+                stream.emit(Answer(token=ask.token, refused=True, text=text))
+            elif night is not None:
+                night.command(ask.word)
 
         # The socket outlives the devices: who waits for its end finds the root free for another night.
-        await stack.enter_async_context(serve(root, stream, command))
+        await stack.enter_async_context(serve(root, stream, obey))
         library = stack.enter_context(Library.open(root.path))
         log = stack.enter_context(root.log.open("ab"))
         resumed = bool(await asyncio.to_thread(library.done_steps, plan.plan_id))
         stream.emit(RunStarted(version=__version__, root=str(root.path), pid=os.getpid(), resumed=resumed))
         stacker: StackerLink | None = None
         if plan.lights:
-            stacker = StackerLink(root, plan.target.name if plan.target else plan.name, stream.emit, log)
+            target = plan.target.name if plan.target else plan.name
+            process = StackerProcess(root.stack(target, plan.plan_id), root.pictures, target, log)
+            stacker = StackerLink(process, stream.emit)
             stack.push_async_callback(stacker.close)
             await stacker.start()
         host, port = parse_address(spec.indi or DEFAULT_INDI)
@@ -75,7 +84,7 @@ async def session(spec: SessionSpec, ready: Callable[[Path], None]) -> None:
         else:
             night = Night(plan=plan, library=library, stream=stream, stacker=stacker)
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, command, "stop")
+            asyncio.get_running_loop().add_signal_handler(number, obey, Ask(word="stop"))
         ready(stream.path)
         try:
             await night.run(observatory)

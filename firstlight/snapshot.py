@@ -7,8 +7,9 @@ from datetime import datetime
 from enum import StrEnum
 
 import acquire.events as acq
-from firstlight.events import CalibrationChosen, MasterBuilt, Summary
+from firstlight.events import CalibrationChosen, MasterBuilt, Restacking, Summary
 from firstlight.pace import Pace, Series
+from livestack.advice import Advice
 
 
 class Phase(StrEnum):
@@ -56,7 +57,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Sub:
-    """The live stack's verdict on one sub; figures are ``None`` for a rejected one."""
+    """The verdict on one sub, with what is known of it; ``by`` says whose it is."""
 
     number: int
     frame_id: str
@@ -67,6 +68,13 @@ class Sub:
     fwhm_px: float | None = None
     noise_adu: float | None = None
     n_matches: int | None = None
+    by: str = "stack"
+    roundness: float | None = None
+    stars: int | None = None
+    background_adu: float | None = None
+    transparency: float | None = None
+    rms_px: float | None = None
+    weight: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +88,8 @@ class FilterStack:
     noise_adu: float | None = None
     sub_noise_adu: float | None = None
     snr_gain: float | None = None
+    rejected_fraction: float | None = None
+    advice: Advice | None = None
     noise: Series = field(default_factory=Series)
     fwhm: Series = field(default_factory=Series)
 
@@ -129,6 +139,7 @@ class NightState:
     subs_rejected: int = 0
     stacks: tuple[FilterStack, ...] = ()
     stack_queue: int = 0
+    restacking: tuple[Restacking, ...] = ()
     pictures: tuple[Picture, ...] = ()
     masters: tuple[MasterBuilt, ...] = ()
     calibration: CalibrationChosen | None = None

@@ -1,8 +1,8 @@
 """The stacking process: takes durable lights one at a time, keeps the stacks, paints the previews.
 
 Run as ``python -m firstlight.stacker``. It reads one JSON request a line from stdin and answers each with
-event lines followed by ``{"done": true}`` on the file descriptor given; it ends with its stdin. Everything
-it holds can be made again from the library, so it may be killed at any time.
+event lines followed by ``{"done": true}`` on the file descriptor given; it ends with its stdin. What it holds
+it keeps in its folder: it may be killed at any time, and goes on from there.
 """
 
 from __future__ import annotations
@@ -10,24 +10,32 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
+from firstlight.asking import Ask
 from firstlight.choices import Choices
+from firstlight.errors import FirstlightError
 from firstlight.events import Event, MasterChoice, StackSummary, Stamped, encode
 from firstlight.stream import utc_now
+from livestack.noise_budget import Camera
+
+if TYPE_CHECKING:
+    from firstlight.stacks import Stacks
 
 _GENTLY = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One light to be stacked, and the masters that were chosen for it, with the reasons."""
+    """One light to be stacked, the masters that were chosen for it, with the reasons, and its camera."""
 
     frame_id: str
     path: str
     choices: Choices = ()
+    camera: Camera | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As a JSON object."""
@@ -40,44 +48,63 @@ class Job:
         choices = (
             MasterChoice(**{**each, **{k: tuple(each[k]) for k in tuples}}) for each in data["choices"]
         )
-        return cls(**{**data, "choices": tuple(choices)})
+        camera = None if data.get("camera") is None else Camera(**data["camera"])
+        return cls(**{**data, "choices": tuple(choices), "camera": camera})
+
+    @classmethod
+    def from_note(cls, note: Mapping[str, Any]) -> Job:
+        """The job that a sub came with, as the stack's ledger has it."""
+        return cls.from_dict(note["job"])
 
 
 def main() -> None:
     """Serve requests until stdin ends; gently, as the camera must never wait for a stack."""
     os.nice(_GENTLY)
     replies = os.fdopen(int(sys.argv[1]), "w", encoding="utf-8")
-    serve(sys.stdin, replies, Path(sys.argv[2]), sys.argv[3])
+    serve(sys.stdin, replies, Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4])
 
 
-def serve(requests: IO[str], replies: IO[str], pictures: Path, target: str) -> None:
+def serve(requests: IO[str], replies: IO[str], folder: Path, pictures: Path, target: str) -> None:
     """Answer each request line; heavy imports happen here, before the first one comes."""
     from firstlight.stacks import Stacks
     from livestack.warm import warm_up
 
-    stacks = Stacks(pictures, target)
+    def reply(event: Event) -> None:
+        print(encode(Stamped(time=utc_now(), run="", event=event)), file=replies, flush=True)
+
     warm_up()  # while the first exposure runs
-    for line in requests:
-        request = json.loads(line)
-        if "add" in request:
-            for told in stacks.add(Job.from_dict(request["add"])):
-                _reply(replies, told)
-        for event in stacks.refresh() if request.get("refresh") else ():
-            _reply(replies, event)
-        answer: dict[str, Any] = {"done": True}
-        if request.get("finish"):
-            summaries = []
-            for last in stacks.finish():
-                if isinstance(last, StackSummary):
-                    summaries.append(asdict(last))
-                else:
-                    _reply(replies, last)
-            answer |= {"stacks": summaries, "colour": None if stacks.colour is None else str(stacks.colour)}
-        print(json.dumps(answer), file=replies, flush=True)
+    with Stacks(folder, pictures, target, reply) as stacks:
+        for line in requests:
+            answer = _obey(stacks, json.loads(line))
+            print(json.dumps({"done": True, "work": stacks.behind} | answer), file=replies, flush=True)
 
 
-def _reply(replies: IO[str], event: Event) -> None:
-    replies.write(encode(Stamped(time=utc_now(), run="", event=event)) + "\n")
+def _obey(stacks: Stacks, request: dict[str, Any]) -> dict[str, Any]:
+    """Do what a request wants; returns what its answer says besides."""
+    answer: dict[str, Any] = {}
+    match request:
+        case {"anew": _}:
+            stacks.begin_anew()
+        case {"add": job}:
+            answer["stale"] = not stacks.add(Job.from_dict(job))
+        case {"ask": ask}:
+            answer = _answer(stacks, Ask(**ask | {"subs": tuple(ask["subs"])}))
+        case {"work": _}:
+            stacks.work()
+    if request.get("refresh"):
+        stacks.refresh()
+    if request.get("finish"):
+        summaries: list[StackSummary] = stacks.finish()
+        colour = None if stacks.colour is None else str(stacks.colour)
+        answer |= {"stacks": [asdict(each) for each in summaries], "colour": colour}
+    return answer
+
+
+def _answer(stacks: Stacks, ask: Ask) -> dict[str, Any]:
+    try:
+        return {"refused": False, "text": stacks.obey(ask)}
+    except FirstlightError as error:
+        return {"refused": True, "text": str(error)}
 
 
 if __name__ == "__main__":

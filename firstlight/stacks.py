@@ -1,139 +1,236 @@
-"""What the stacking process holds: the live stack, its masters, and the pictures made of it."""
+"""What the stacking process holds: the kept stack, the masters of its subs, and the pictures made of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import shutil
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict
 from functools import lru_cache, partial
 from pathlib import Path
+from statistics import fmean
+from tempfile import TemporaryDirectory
+from typing import Self
 
 import cv2
 
 from firstlight.applying import load
-from firstlight.choices import Choices, Tally, used
-from firstlight.events import DarkScaled, Event, Log, StackSummary
-from firstlight.stack_output import finite, stack_cards, write_colour_preview, write_preview
+from firstlight.asking import Ask
+from firstlight.choices import used
+from firstlight.errors import FirstlightError
+from firstlight.events import AdviceGiven, DarkScaled, Event, Log, Restacking, StackSummary
+from firstlight.grading import changed, graded, in_words
+from firstlight.scalings import Scalings
+from firstlight.stack_advice import advice_on
+from firstlight.stack_pictures import Pictures
 from firstlight.stacker import Job
 from library.errors import LibraryError
-from library.naming import safe_name
-from library.reading import Frame, read_frame
-from library.writing import write_image
-from livestack.dark_scaling import Scaling
-from livestack.engine import LiveStack, Sub
-from livestack.events import PictureUpdated, StackUpdated, SubAccepted, SubRejected
-from livestack.stack import StackImage
+from library.reading import read_frame
+from livestack.engine import Sub
+from livestack.errors import LiveStackError, StateError
+from livestack.events import SubRejected
+from livestack.keeper import KeptStack, Moved, Trouble
+from livestack.ledger import Entry
 
-COLOUR = "colour"
+PATIENCE_S = 30.0
+"""How long a stacker that lost its session may take to finish its last request and let go of the folder."""
 
 
 class Stacks:
     """One target's stacks and pictures; not for several threads."""
 
-    def __init__(self, pictures: Path, target: str) -> None:
+    def __init__(self, folder: Path, pictures: Path, target: str, tell: Callable[[Event], None]) -> None:
         cv2.setNumThreads(1)  # the other core is the camera's
-        self._pictures, self._target = pictures, safe_name(target)
-        self._live = LiveStack()
-        self._firsts: dict[str | None, Frame] = {}
-        self._choices: dict[str | None, Tally] = {}
-        self._scalings: dict[str | None, list[Scaling]] = {}
-        self._changed: set[str | None] = set()
-        self._images: dict[str | None, StackImage] = {}
+        self._folder, self._tell = folder, tell
+        self._scalings_file = folder.parent / f"{folder.name}.scalings.jsonl"
+        self._pictures = Pictures(pictures, target, tell)
+        self._closing = ExitStack()
         self._load = lru_cache(maxsize=8)(load)
+        self._changed: set[str | None] = set()
+        self._behind: set[str | None] = set()
+        self._saturated: defaultdict[str | None, deque[float]] = defaultdict(partial(deque, maxlen=20))
+        self._heard: list[Moved | Trouble] = []
+        self._kept = self._open()
 
-    def add(self, job: Job) -> Iterator[SubAccepted | SubRejected | DarkScaled]:
-        """Stack a light; whatever is wrong with its file or its masters' is a reason to reject it."""
-        try:
-            frame = read_frame(job.path)
-            masters = self._load(used(job.choices), frame.meta.bayer_pattern)
-        except LibraryError as error:
-            yield SubRejected(
-                frame_id=job.frame_id, filter=None, reason="unreadable", detail=str(error), seconds=0.0
-            )
-            return
-        outcome = self._live.process(
-            Sub(frame_id=job.frame_id, pixels=frame.pixels, meta=frame.meta, masters=masters)
-        )
-        if outcome.dark_scaling is not None:
-            scaling = asdict(outcome.dark_scaling)
-            yield DarkScaled(frame_id=job.frame_id, filter=frame.meta.filter, **scaling)
-        if isinstance(outcome.event, SubAccepted):
-            self._keep(frame, job.choices, outcome.dark_scaling)
-        yield outcome.event
+    def __enter__(self) -> Self:
+        return self
 
-    def _keep(self, frame: Frame, choices: Choices, scaling: Scaling | None) -> None:
-        """Remember what the stack's header will say of a sub that is in it."""
-        name = frame.meta.filter
-        self._firsts.setdefault(name, frame)
-        self._changed.add(name)
-        self._choices.setdefault(name, Tally()).add(choices)
-        if scaling is not None:
-            self._scalings.setdefault(name, []).append(scaling)
+    def __exit__(self, *_: object) -> None:
+        self._closing.close()
 
-    def refresh(self) -> Iterator[Event]:
-        """Measure the stacks that have changed, and paint them."""
-        changed, self._changed = sorted(self._changed, key=str), set()
-        for name in changed:
-            image = self._images[name] = self._live.snapshot(name)
-            yield StackUpdated(
-                filter=name,
-                subs=image.subs,
-                exposure_s=image.exposure_s,
-                fwhm_px=finite(image.fwhm_px),
-                noise_adu=image.noise_adu,
-                sub_noise_adu=image.sub_noise_adu,
-                snr_gain=finite(image.snr_gain),
-            )
-            path = self._file(_label(image), "png")
-            yield from self._paint(name, path, partial(write_preview, path, image))
-        if changed and len(self._images) > 1:
-            path = self._file(COLOUR, "png")
-            yield from self._paint(None, path, partial(write_colour_preview, path, self._images))
-
-    def finish(self) -> Iterator[Event | StackSummary]:
-        """Write each stack, and say what it came to."""
-        for name, image in self._images.items():
-            label = _label(image)
-            fits = self._file(label, "fits")
+    def _open(self) -> KeptStack:
+        """Take up what the folder has; one that cannot be used costs the night its memory, not its stack."""
+        give_up = time.monotonic() + PATIENCE_S
+        while True:
             try:
-                told = self._choices[name].most_first()
-                cards = stack_cards(image, self._firsts[name], told, self._scalings.get(name, ()))
-                write_image(fits, image.pixels, cards)
-            except LibraryError as error:
-                yield Log(level="error", message=str(error))
-                continue
-            yield StackSummary(
-                filter=label,
-                fits=str(fits),
-                preview=str(self._file(label, "png")),
-                subs=image.subs,
-                exposure_s=image.exposure_s,
-                fwhm_px=finite(image.fwhm_px),
-                noise_adu=image.noise_adu,
-                snr_gain=finite(image.snr_gain),
-            )
+                kept = KeptStack(self._folder, self._sub, tell=self._hear)
+                break
+            except StateError as error:
+                if time.monotonic() > give_up:
+                    self._tell(Log(level="error", message=f"{error}; the stack will not outlive its process"))
+                    folder = self._closing.enter_context(TemporaryDirectory(prefix="firstlight-"))
+                    kept = KeptStack(Path(folder), self._sub, tell=self._hear)
+                    break
+                time.sleep(0.2)
+        self._closing.enter_context(kept)
+        self._scalings = Scalings(self._scalings_file)
+        self._changed.update(kept.filters)
+        self._tell_heard()
+        return kept
+
+    def begin_anew(self) -> None:
+        """Forget everything; the pictures stay until there are others."""
+        self._closing.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._scalings_file.unlink(missing_ok=True)
+        self._pictures.clear()
+        self._changed.clear()
+        self._behind.clear()
+        self._saturated.clear()
+        self._kept = self._open()
+
+    # -- subs ------------------------------------------------------------------------------------------------
+
+    def add(self, job: Job) -> bool:
+        """Stack a light; whatever is wrong with its file or its masters' is a reason to reject it.
+
+        A light that is known is not looked at again: what was said of it is repeated. False if it was
+        calibrated with other masters than these.
+        """
+        known = self._kept.entries.get(job.frame_id)
+        if known is not None:
+            self._tell(known.event)
+            self._tell(graded(known))
+            return used(Job.from_note(known.note).choices) == used(job.choices)
+        try:
+            sub, begin = self._read(job)
+        except LibraryError as error:
+            self._reject(job, None, "unreadable", str(error))
+            return True
+        try:
+            outcome = self._kept.add(sub, {"job": job.to_dict(), "begin": begin})
+        except LiveStackError as error:
+            self._reject(job, sub.meta.filter, "state", str(error))
+            return True
+        name = sub.meta.filter
+        if outcome.dark_scaling is not None:
+            self._scalings.add(job.frame_id, outcome.dark_scaling)
+            self._tell(DarkScaled(frame_id=job.frame_id, filter=name, **asdict(outcome.dark_scaling)))
+        if outcome.stars is not None and len(outcome.stars):
+            self._saturated[name].append(float(outcome.stars.saturated.mean()))
+        self._tell(outcome.event)
+        if (entry := self._kept.entries.get(job.frame_id)) is not None:
+            self._tell(graded(entry))
+            if entry.standing.inside:
+                self._changed.add(name)
+        self._tell_heard()
+        return True
+
+    def _reject(self, job: Job, name: str | None, reason: str, detail: str) -> None:
+        self._tell(SubRejected(frame_id=job.frame_id, filter=name, reason=reason, detail=detail, seconds=0.0))
+
+    def _read(self, job: Job) -> tuple[Sub, str | None]:
+        frame = read_frame(job.path)
+        masters = self._load(used(job.choices), frame.meta.bayer_pattern)
+        begin = None if frame.meta.date_obs is None else frame.meta.date_obs.isoformat()
+        return Sub(frame_id=job.frame_id, pixels=frame.pixels, meta=frame.meta, masters=masters), begin
+
+    def _sub(self, frame_id: str) -> Sub | None:
+        """A known sub, read again with the masters that it had."""
+        try:
+            return self._read(Job.from_note(self._kept.entries[frame_id].note))[0]
+        except LibraryError as error:
+            self._tell(Log(level="warning", message=f"a sub cannot be stacked again: {error}"))
+            return None
+
+    def _hear(self, told: Moved | Trouble) -> None:
+        """Take what happens on its own; it is told after what it came of."""
+        self._heard.append(told)
+
+    def _tell_heard(self) -> None:
+        heard, self._heard = self._heard, []
+        for told in heard:
+            if isinstance(told, Trouble):
+                self._tell(Log(level="warning", message=told.message))
+            else:
+                self._moved(told.entry)
+
+    def _moved(self, entry: Entry) -> None:
+        self._tell(graded(entry))
+        self._changed.add(entry.filter)
+
+    # -- wishes ----------------------------------------------------------------------------------------------
+
+    def obey(self, ask: Ask) -> str:
+        """Do what is asked of the stack; returns what was done. Raises :class:`FirstlightError`."""
+        if ask.word == "rules":
+            moved = self._kept.rule(changed(self._kept.rules, ask.rules)) if ask.rules else ()
+            for entry in moved:
+                self._moved(entry)
+            return f"{in_words(self._kept.rules)}: {len(moved)} subs moved"
+        move = {"out": self._kept.take_out, "back": self._kept.put_back}[ask.word]
+        for frame_id in ask.subs:
+            try:
+                self._moved(move(frame_id, ""))
+            except LiveStackError as error:
+                raise FirstlightError(str(error)) from error
+        what = "1 sub" if len(ask.subs) == 1 else f"{len(ask.subs)} subs"
+        return f"{what} {'taken out' if ask.word == 'out' else 'put back'}"
+
+    @property
+    def behind(self) -> bool:
+        """There is something left to :meth:`work` on."""
+        return bool(self._kept.backlog)
+
+    def work(self, budget_s: float = 0.0) -> None:
+        """Do a slice of what is left to do in the background, and tell how far it is."""
+        self._kept.work(budget_s)
+        self._tell_heard()
+        behind = {each.filter: each for each in self._kept.backlog}
+        for name, each in behind.items():
+            self._tell(Restacking(filter=name, done=min(each.stacked / max(each.wanted, 1), 0.99)))
+        for name in self._behind - behind.keys():
+            self._tell(Restacking(filter=name, done=1.0))
+            self._changed.add(name)
+        self._behind = set(behind)
+
+    # -- pictures --------------------------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Measure the stacks that have changed, and paint them; one that is being made anew waits."""
+        anew = {each.filter for each in self._kept.backlog if each.anew}
+        changed = [name for name in self._kept.filters if name in self._changed - anew]
+        for name in self._changed - anew - set(self._kept.filters):
+            self._pictures.forget(name)  # no sub is left in it
+        self._changed &= anew
+        for name in changed:
+            image, inside = self._kept.snapshot(name), self._inside(name)
+            self._pictures.show(name, image, inside)
+            if image.subs:
+                saturated = self._saturated[name]
+                share = fmean(saturated) if saturated else None
+                advice = advice_on(image, inside, self._kept.entries.values(), share)
+                self._tell(AdviceGiven(filter=name, advice=advice))
+        if changed:
+            self._pictures.show_colour()
+
+    def finish(self) -> list[StackSummary]:
+        """Judge all subs by the whole night, write each stack, and say what it came to."""
+        for entry in self._kept.settle():
+            self._moved(entry)
+        while self.behind:
+            self.work()
+        self._kept.save()
+        self._tell_heard()
+        self.refresh()
+        return self._pictures.write(self._inside, self._scalings)
+
+    def _inside(self, name: str | None) -> list[Entry]:
+        return [each for each in self._kept.entries.values() if each.filter == name and each.standing.inside]
 
     @property
     def colour(self) -> Path | None:
         """The colour picture of several filters, if they allowed one."""
-        path = self._file(COLOUR, "png")
-        return path if len(self._images) > 1 and path.exists() else None
-
-    def _paint(
-        self, name: str | None, path: Path, write: Callable[[], tuple[int, int] | None]
-    ) -> Iterator[Event]:
-        """Write a picture; one that cannot be written is told, and the stack goes on."""
-        try:
-            size = write()
-        except OSError as error:
-            yield Log(level="error", message=f"{path} cannot be written: {error.strerror or error}")
-            return
-        if size is not None:
-            yield PictureUpdated(filter=name, path=str(path), width=size[0], height=size[1])
-
-    def _file(self, label: str, suffix: str) -> Path:
-        return self._pictures / f"{self._target}_{safe_name(label)}.{suffix}"
-
-
-def _label(image: StackImage) -> str:
-    """The filter's name; without a wheel, what the sensor is."""
-    return image.filter or ("OSC" if image.pixels.ndim == 3 else "mono")
+        return self._pictures.colour

@@ -16,11 +16,14 @@ import acquire.events as acq
 import livestack.events as stk
 from firstlight.events import (
     EPHEMERAL,
+    AdviceGiven,
     CalibrationChosen,
     MasterBuilt,
+    Restacking,
     RunStarted,
     StackQueue,
     Stamped,
+    SubGraded,
     Summary,
 )
 from firstlight.pace import Series
@@ -41,6 +44,16 @@ __all__ = ["NightState", "Phase", "describe", "reduce", "reduce_all"]
 
 MOST_SUBS = 4000
 MOST_LOG = 400
+_FIGURES = (
+    "fwhm_px",
+    "roundness",
+    "stars",
+    "background_adu",
+    "noise_adu",
+    "transparency",
+    "rms_px",
+    "weight",
+)
 
 
 def reduce(state: NightState, stamped: Stamped) -> NightState:
@@ -196,7 +209,7 @@ def _(event: acq.PlanEnded, state: NightState, _time: datetime) -> NightState:
 
 @_apply.register
 def _(event: Summary, state: NightState, _time: datetime) -> NightState:
-    return replace(state, summary=event, exposure=None, stack_queue=0)
+    return replace(state, summary=event, exposure=None, stack_queue=0, restacking=())
 
 
 @_apply.register
@@ -226,6 +239,8 @@ def _(event: stk.SubAccepted, state: NightState, _time: datetime) -> NightState:
             fwhm_px=event.fwhm_px,
             noise_adu=event.noise_adu,
             n_matches=event.n_matches,
+            background_adu=event.background_adu,
+            rms_px=event.rms_px,
         ),
     )
     if judged.subs_accepted == state.subs_accepted:  # accepted before: its point is drawn already
@@ -242,6 +257,29 @@ def _(event: stk.SubRejected, state: NightState, _time: datetime) -> NightState:
         state,
         Sub(number, event.frame_id, event.filter, accepted=False, reason=event.reason, detail=event.detail),
     )
+
+
+@_apply.register
+def _(event: SubGraded, state: NightState, _time: datetime) -> NightState:
+    old = next((each for each in reversed(state.subs) if each.frame_id == event.frame_id), None)
+    number = state.subs_accepted + state.subs_rejected + 1
+    before = old or Sub(number, event.frame_id, event.filter, accepted=event.inside)
+    figures = {name: getattr(event, name) for name in _FIGURES if getattr(event, name) is not None}
+    reason = event.reason or ("" if event.inside else before.reason)
+    detail = before.detail if reason == before.reason else ""
+    judged = replace(before, accepted=event.inside, by=event.by, reason=reason, detail=detail, **figures)
+    return _judge(state, judged)
+
+
+@_apply.register
+def _(event: Restacking, state: NightState, _time: datetime) -> NightState:
+    others = tuple(each for each in state.restacking if each.filter != event.filter)
+    return replace(state, restacking=others if event.done >= 1 else (*others, event))
+
+
+@_apply.register
+def _(event: AdviceGiven, state: NightState, _time: datetime) -> NightState:
+    return _with_stack(state, replace(_stack(state, event.filter), advice=event.advice))
 
 
 def _judge(state: NightState, sub: Sub) -> NightState:
@@ -275,6 +313,8 @@ def _(event: stk.StackUpdated, state: NightState, _time: datetime) -> NightState
             noise_adu=event.noise_adu,
             sub_noise_adu=event.sub_noise_adu,
             snr_gain=event.snr_gain,
+            rejected_fraction=event.rejected_fraction,
+            advice=old.advice,
             noise=noise,
             fwhm=old.fwhm,
         ),

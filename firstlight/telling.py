@@ -8,7 +8,16 @@ from pathlib import PurePath
 import acquire.events as acq
 import livestack.events as stk
 from firstlight.choices import UNFIT, in_a_line
-from firstlight.events import CalibrationChosen, DarkScaled, Log, MasterBuilt, RunStarted, Stamped, Summary
+from firstlight.events import (
+    CalibrationChosen,
+    DarkScaled,
+    Log,
+    MasterBuilt,
+    RunStarted,
+    Stamped,
+    SubGraded,
+    Summary,
+)
 
 
 def describe(stamped: Stamped) -> str | None:
@@ -195,6 +204,17 @@ def _(event: stk.SubAccepted) -> str:
 def _(event: stk.SubRejected) -> str:
     name = " ".join(filter(None, ("sub", event.filter)))
     return f"{name} rejected, {event.reason}: {event.detail}"
+
+
+@_tell.register
+def _(event: SubGraded) -> str | None:
+    if event.by == "stack" or (event.inside and event.by == "rules" and not event.reason):
+        return None  # told as stacked or rejected
+    name = " ".join(filter(None, ("sub", event.filter)))
+    verdict = "back in" if event.inside else "taken out"
+    return f"{name} {verdict} by {'hand' if event.by == 'hand' else 'the rules'}" + (
+        f": {event.reason}" if event.reason else ""
+    )
 
 
 @_tell.register

@@ -36,7 +36,8 @@ class SubRejected:
 class StackUpdated:
     """The stack of one filter has grown. ``sub_noise_adu`` is the median noise of one registered sub.
 
-    ``fwhm_px`` is ``None`` without stars, ``snr_gain`` without noise.
+    ``fwhm_px`` is ``None`` without stars, ``snr_gain`` without noise. ``rejected_fraction`` of the subs'
+    pixels were left out as outliers. ``effective_subs`` is (Σw)²/Σw², the number that weights leave.
     """
 
     filter: str | None
@@ -46,6 +47,8 @@ class StackUpdated:
     noise_adu: float
     sub_noise_adu: float
     snr_gain: float | None
+    rejected_fraction: float | None = None
+    effective_subs: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

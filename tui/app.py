@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from contextlib import suppress
 from time import monotonic
 from typing import ClassVar
@@ -15,13 +16,17 @@ from textual.events import Resize
 from textual.filter import LineFilter
 from textual.widgets import Footer, Static
 
+from firstlight.asking import Ask
+from firstlight.events import Answer
 from firstlight.snapshot import NightState
 from firstlight.state import reduce
+from tui.grades import AdviceSheet, SubsScreen
 from tui.graphics import protocol
 from tui.headless import EXIT_VANISHED, exit_status, summary_lines
 from tui.palette import ACCENT, DARK, DIM, RED, RedFilter
-from tui.screens import ConfirmStop, Dropped, Ended, Help
+from tui.screens import ConfirmStop, Dropped, Ended, Help, Sheet
 from tui.source import NightSource
+from tui.widgets.grades import Grades
 from tui.widgets.now import Equipment, ExposureBar, Headline
 from tui.widgets.panel import Panel
 from tui.widgets.picture import PicturePanel
@@ -46,11 +51,13 @@ class NightApp(App[None]):
     CSS_PATH = "app.tcss"
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("p", "pause", "Pause/go on"),
+        Binding("p", "pause", "Pause"),
         Binding("s", "stop", "Stop"),
         Binding("q", "leave", "Quit, night goes on"),
         Binding("ctrl+q,ctrl+c", "leave", show=False),
         Binding("n", "night", "Red"),
+        Binding("g", "grades", "Subs"),
+        Binding("a", "advice", show=False),
         Binding("right,f", "picture(1)", "Picture", key_display="←→"),
         Binding("left", "picture(-1)", show=False),
         Binding("1", "panel(1)", "Panel", key_display="1-5"),
@@ -85,6 +92,7 @@ class NightApp(App[None]):
         self._due = False
         self._over = False
         self._red = RedFilter()
+        self._token = secrets.token_hex(4)
 
     def get_line_filters(self) -> list[LineFilter]:
         """Textual's, and in the red theme ours as the last word on every colour."""
@@ -124,6 +132,8 @@ class NightApp(App[None]):
         taken = 0
         async for stamped in self.source.events():
             self.state = reduce(self.state, stamped)
+            if isinstance(stamped.event, Answer) and stamped.event.token == self._token:
+                self._answered(stamped.event)
             self._soon()
             if self.state.summary:
                 break
@@ -159,10 +169,10 @@ class NightApp(App[None]):
     def _show(self) -> None:
         self._due = False
         self._shown_at = monotonic()
-        base = self.screen_stack[0]
-        for panel in base.query(Panel):
-            panel.show(self.state)
-        base.query_one(PicturePanel).show(self.state)
+        for screen in self.screen_stack:
+            for panel in screen.query(Panel):
+                panel.show(self.state)
+        self.screen_stack[0].query_one(PicturePanel).show(self.state)
 
     # -- the room there is -----------------------------------------------------------------------------------
 
@@ -194,7 +204,7 @@ class NightApp(App[None]):
         """Pause at the next frame boundary, or go on."""
         if self._over:
             return
-        await self.source.send("resume" if self.state.paused else "pause")
+        await self.source.send(Ask(word="resume" if self.state.paused else "pause"))
         if not self.state.paused and self.state.exposure:
             self.notify("Pausing when this exposure is stored.", timeout=4)
 
@@ -203,7 +213,7 @@ class NightApp(App[None]):
 
         async def answered(yes: bool | None) -> None:
             if yes:
-                await self.source.send("stop")
+                await self.source.send(Ask(word="stop"))
                 self.notify("Ending the night: the stacks are being finished.", timeout=6)
 
         if not self._over:
@@ -244,6 +254,39 @@ class NightApp(App[None]):
         with suppress(IndexError):
             shown = [roll for roll in self.query(Roll) if roll.parent and roll.size.area]
             shown[0].scroll_by(items)
+
+    def action_grades(self) -> None:
+        """The subs with their numbers."""
+        if len(self.screen_stack) == 1:
+            self.push_screen(SubsScreen())
+            self.call_after_refresh(self._show)
+
+    def action_advice(self) -> None:
+        """What the numbers advise."""
+        if not isinstance(self.screen, Sheet):
+            self.push_screen(AdviceSheet(self.state))
+
+    async def on_subs_screen_toggled(self, wish: SubsScreen.Toggled) -> None:
+        """Ask the session to take a sub out of the stack, or to put it back."""
+        word = "back" if wish.inside else "out"
+        await self._ask(Ask(word=word, subs=(wish.sub.frame_id,), token=self._token))
+
+    async def on_subs_screen_restack_wanted(self) -> None:
+        """Ask the session to stack everything again."""
+        await self._ask(Ask(word="restack", token=self._token))
+
+    async def _ask(self, ask: Ask) -> None:
+        if self._over:
+            self._answered(Answer(token=self._token, refused=True, text="the night has ended"))
+        else:
+            await self.source.send(ask)
+
+    def _answered(self, answer: Answer) -> None:
+        """Say what was refused; what was done is seen."""
+        if answer.refused:
+            self.notify(answer.text, severity="warning", timeout=6)
+            for table in self.screen.query(Grades):
+                table.asked.clear()
 
     def action_help(self) -> None:
         """The keys."""

@@ -81,17 +81,13 @@ def parser() -> argparse.ArgumentParser:
     _face(attach)
     attach.set_defaults(run=commands.attach)
 
+    _subs(add)
+
     stacking.register(add)
     _add_compose(add)
     add_library(add)
 
-    doctor = add("doctor", help="what is here, what is missing, how to get it")
-    doctor.add_argument(
-        "--indi", metavar="HOST:PORT", help="the INDI server to look for (default 127.0.0.1:7624)"
-    )
-    _root(doctor, "the folder to look at (default: $FIRSTLIGHT_ROOT or ~/firstlight)")
-    doctor.add_argument("--json", action="store_true", help="one JSON object a line")
-    doctor.set_defaults(run=commands.doctor)
+    _doctor(add)
     return top
 
 
@@ -109,6 +105,33 @@ def _add_compose(add: Callable[..., argparse.ArgumentParser]) -> None:
     )
     compose.add_argument("--preview", type=Path, metavar="P.png", help="a stretched picture")
     compose.set_defaults(run=commands.compose)
+
+
+def _subs(add: Callable[..., argparse.ArgumentParser]) -> None:
+    subs = add("subs", help="tonight's subs with their grades; take one out of the stack, or put it back")
+    subs.add_argument(
+        "what",
+        nargs="?",
+        default="list",
+        choices=("list", "out", "back", "rules", "restack"),
+        help="list them (default), take out, put back, change the rules by which subs go out, stack again",
+    )
+    subs.add_argument(
+        "which", nargs="*", metavar="SUB|RULE=NUMBER", help="numbers or ids, as the list has them; or rules"
+    )
+    _root(subs, "the night's folder (default: that of the night started last)")
+    subs.add_argument("--json", action="store_true", help="the list as one JSON object a line")
+    subs.set_defaults(run=commands.subs)
+
+
+def _doctor(add: Callable[..., argparse.ArgumentParser]) -> None:
+    doctor = add("doctor", help="what is here, what is missing, how to get it")
+    doctor.add_argument(
+        "--indi", metavar="HOST:PORT", help="the INDI server to look for (default 127.0.0.1:7624)"
+    )
+    _root(doctor, "the folder to look at (default: $FIRSTLIGHT_ROOT or ~/firstlight)")
+    doctor.add_argument("--json", action="store_true", help="one JSON object a line")
+    doctor.set_defaults(run=commands.doctor)
 
 
 def _face(command: argparse.ArgumentParser) -> None:

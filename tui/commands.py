@@ -56,6 +56,13 @@ def attach(arguments: argparse.Namespace) -> int:
     return _follow(Root((arguments.root or last_root()).resolve()), arguments)
 
 
+def subs(arguments: argparse.Namespace) -> int:
+    """``firstlight subs``: the night's subs, and what a second shell may ask of its stack."""
+    from tui.subs import subs as run_subs
+
+    return run_subs(arguments)
+
+
 def follow_session(spec: SessionSpec, arguments: argparse.Namespace) -> int:
     """Start a session and look at it."""
     from pathlib import Path

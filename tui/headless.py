@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
+from firstlight.asking import Ask
 from firstlight.events import EPHEMERAL, Stamped, Summary, encode
 from firstlight.snapshot import NightState
 from firstlight.state import reduce
@@ -134,7 +135,7 @@ def _interrupts(source: NightSource, err: TextIO) -> Iterator[asyncio.Event]:
             left.set()
         else:
             print("\nstopping the night; Ctrl-C again leaves it running", file=err, flush=True)
-            asked.append(loop.create_task(source.send("stop")))
+            asked.append(loop.create_task(source.send(Ask(word="stop"))))
 
     loop.add_signal_handler(signal.SIGINT, interrupt)
     try:

@@ -21,6 +21,8 @@ HELP = (
     ("s", "stop: end the night, stacks and pictures are finished"),
     ("q", "quit this screen; the night goes on"),
     ("n", "night colours: everything red, or back"),
+    ("g", "grades: every sub with its numbers; x there takes it out or puts it back"),
+    ("a", "advice: SNR, sub length, what the next hour brings"),
     ("← →  f", "another picture: colour, or one filter"),
     ("1 … 5", "one panel alone: picture, sequence, subs, plots, log"),
     ("tab", "the next panel"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Protocol
 
+from firstlight.asking import Ask
 from firstlight.events import Stamped
 
 
@@ -14,5 +15,5 @@ class NightSource(Protocol):
     def events(self) -> AsyncIterator[Stamped]:
         """The run so far, then what happens; ends when the session ends or is gone."""
 
-    async def send(self, command: str) -> None:
-        """Ask the session to "pause", "resume" or "stop"."""
+    async def send(self, ask: Ask) -> None:
+        """Ask the session for something; what comes of it is an event."""

@@ -14,7 +14,7 @@ import pytest
 from firstlight.choices import gist, in_a_line
 from firstlight.choosing import choose, model_temp_c
 from firstlight.errors import FirstlightError
-from firstlight.events import CalibrationChosen, MasterBuilt, Stamped
+from firstlight.events import CalibrationChosen, Event, MasterBuilt, Stamped
 from firstlight.stack_calibration import Wanted
 from firstlight.stack_files import stack_files
 from firstlight.stack_job import StackJob
@@ -86,18 +86,19 @@ def chosen(library: Library, meta: FrameMeta) -> Any:
 def test_the_live_stack_s_header_says_what_it_was_calibrated_with_and_why(
     tmp_path: Path, library: Library
 ) -> None:
-    stacks = Stacks(tmp_path, "M 27")
-    for number in range(4):
-        path = light_file(
-            tmp_path / f"l{number}.fits", number, ("CCD-TEMP", 0.0 if number == 3 else -10.0, "")
-        )
-        choices = chosen(library, read_meta(path))
-        job = Job(frame_id=str(number), path=str(path), choices=choices)
-        job = Job.from_dict(json.loads(json.dumps(job.to_dict())))
-        assert job.choices == choices
-        assert [type(told) for told in stacks.add(job)] == [SubAccepted]
-    list(stacks.refresh())
-    list(stacks.finish())
+    said: list[Event] = []
+    with Stacks(tmp_path / "state", tmp_path, "M 27", said.append) as stacks:
+        for number in range(4):
+            path = light_file(
+                tmp_path / f"l{number}.fits", number, ("CCD-TEMP", 0.0 if number == 3 else -10.0, "")
+            )
+            choices = chosen(library, read_meta(path))
+            job = Job(frame_id=str(number), path=str(path), choices=choices)
+            job = Job.from_dict(json.loads(json.dumps(job.to_dict())))
+            assert job.choices == choices
+            stacks.add(job)
+        assert sum(isinstance(each, SubAccepted) for each in said) == 4
+        stacks.finish()
     stack = next(tmp_path.glob("M*.fits"))
     header = read_frame(stack).header
     assert (header["DARKFILE"], header["DARKCOV"], header["DARKRES"]) == ("DARK.fits", "exact", 1.25)

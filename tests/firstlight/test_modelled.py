@@ -25,7 +25,7 @@ from library.frames import FrameKind, FrameRecord
 from library.masters import build_masters
 from library.reading import open_image, read_frame
 from library.store import Library
-from livestack.events import SubAccepted
+from livestack.events import SubAccepted, SubRejected
 from tests.library.dark_camera import DarkCamera
 from tests.library.frames import fits_bytes, stamp
 from tests.livestack.sky import Sky, motion
@@ -82,15 +82,15 @@ def observer(tmp_path: Path, modelled: Path) -> Iterator[Observer]:
 
 def stacked(folder: Path, library: Library, lights: list[FrameRecord], **more: Any) -> tuple[Path, list[Any]]:
     """The stack of the lights as the stacking process would make it, and what was told of each."""
-    stacks = Stacks(folder, "M 27")
     told: list[Any] = []
-    for record in lights:
-        _, choices = choose(library, record.meta, **more)
-        job = Job(frame_id=str(record.meta.frame_id), path=str(record.path), choices=choices)
-        told += stacks.add(Job.from_dict(json.loads(json.dumps(job.to_dict()))))
-    list(stacks.refresh())
-    list(stacks.finish())
-    return next(folder.glob("M*.fits")), told
+    with Stacks(folder / "state", folder, "M 27", told.append) as stacks:
+        for record in lights:
+            _, choices = choose(library, record.meta, **more)
+            job = Job(frame_id=str(record.meta.frame_id), path=str(record.path), choices=choices)
+            stacks.add(Job.from_dict(json.loads(json.dumps(job.to_dict()))))
+        verdicts = [each for each in told if isinstance(each, DarkScaled | SubAccepted | SubRejected)]
+        stacks.finish()
+    return next(folder.glob("M*.fits")), verdicts
 
 
 def history(path: Path) -> str:

@@ -17,6 +17,7 @@ from firstlight.events import CalibrationChosen, DarkScaled, Event, Log, Summary
 from firstlight.night import Night
 from firstlight.paths import Root
 from firstlight.stacker_link import StackerLink
+from firstlight.stacker_process import StackerProcess
 from firstlight.stream import EventStream
 from library.dark_model import build_dark_models
 from library.frames import FrameKind
@@ -78,7 +79,8 @@ class Dome:
 
             stream.emit = hear  # type: ignore[method-assign]  # to hear it as it is said
             with self.root.log.open("ab") as log:
-                link = StackerLink(self.root, "M 27", stream.emit, log)
+                folder = self.root.stack("M 27", PLAN.plan_id)
+                link = StackerLink(StackerProcess(folder, self.root.pictures, "M 27", log), stream.emit)
                 try:
                     night = Night(plan=PLAN, library=self.library, stream=stream, stacker=link)
                     await night.run(Observatory(camera=FakeCamera(FakeClock())))

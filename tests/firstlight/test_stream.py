@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from firstlight.asking import Ask
 from firstlight.client import SessionClient
 from firstlight.errors import NoSessionError, SessionRunningError
 from firstlight.events import Event, Log, StackQueue, decode
@@ -116,14 +117,28 @@ async def test_whoever_attaches_gets_the_night_so_far_and_then_the_rest(
 
 
 async def test_commands_arrive_and_nonsense_is_passed_over(root: Root, stream: EventStream) -> None:
-    heard: asyncio.Queue[str] = asyncio.Queue()
+    heard: asyncio.Queue[Ask] = asyncio.Queue()
     async with serve(root, stream, heard.put_nowait):
         client = await SessionClient.connect(root)
-        for word in ("pause", "format the disk", "resume", "stop"):
-            await client.send(word)
-        client._writer.write(b"not json\n[]\n")
-        await client.send("pause")
-        assert [await heard.get() for _ in range(4)] == ["pause", "resume", "stop", "pause"]
+        asks = [
+            Ask(word="pause"),
+            Ask(word="out", subs=("a", "b"), token="t"),
+            Ask(word="rules", rules={"max_fwhm_px": 3.5, "least_stars": None}),
+            Ask(word="stop"),
+        ]
+        nonsense = (
+            b"not json",
+            b"[]",
+            b'{"command": "format the disk"}',
+            b'{"command": "out"}',
+            b'{"command": "out", "subs": "all"}',
+            b'{"command": "rules", "rules": {"max_fwhm_px": "wide"}}',
+            b'{"command": ["pause"]}',
+        )
+        for ask in asks:
+            client._writer.writelines(line + b"\n" for line in nonsense)
+            await client.send(ask)
+        assert [await heard.get() for _ in asks] == asks
         await client.close()
 
 

@@ -12,7 +12,9 @@ from PIL import Image
 
 import acquire.events as acq
 import livestack.events as stk
+from firstlight.asking import Ask
 from firstlight.events import (
+    AdviceGiven,
     Event,
     MasterBuilt,
     MasterSummary,
@@ -20,8 +22,12 @@ from firstlight.events import (
     StackQueue,
     StackSummary,
     Stamped,
+    SubGraded,
     Summary,
 )
+from livestack.advice import Advice, advise
+from livestack.noise_budget import Camera
+from livestack.noise_budget import Night as Conditions
 
 START = datetime(2026, 8, 12, 21, 30, tzinfo=UTC)
 FILTERS = ("L", "R", "G", "B")
@@ -145,6 +151,11 @@ class Night:
                 ),
                 1,
             )
+            self(
+                SubGraded(
+                    frame_id=frame, filter=filter_name, inside=False, by="stack", reason="too few stars"
+                )
+            )
             return
         self.stacked[filter_name] = n = self.stacked[filter_name] + 1
         fwhm = round(2.6 + 0.25 * float(np.sin(self.stored / 6)) + float(self.rng.normal(0, 0.08)), 3)
@@ -164,13 +175,46 @@ class Night:
             ),
             1,
         )
+        self(self.grades(frame, filter_name, fwhm, noise))
         self(self.figures(filter_name, n, fwhm))
+        self(AdviceGiven(filter=filter_name, advice=self.advice(n)))
         self(
             stk.PictureUpdated(
                 filter=filter_name, path=f"{self.root}/{filter_name}.png", width=320, height=240
             )
         )
         self(StackQueue(waiting=0))
+
+    def grades(self, frame: str, filter_name: str, fwhm_px: float, noise_adu: float) -> SubGraded:
+        return SubGraded(
+            frame_id=frame,
+            filter=filter_name,
+            inside=True,
+            by="rules",
+            reason="",
+            fwhm_px=fwhm_px,
+            roundness=0.93,
+            stars=150 + self.stored % 17,
+            background_adu=812.0,
+            noise_adu=noise_adu,
+            transparency=0.97,
+            rms_px=0.11,
+            weight=0.35,
+        )
+
+    def advice(self, n: int) -> Advice:
+        return advise(
+            Conditions(
+                subs=n,
+                exposure_s=EXPOSURE_S,
+                sub_noise_adu=NOISE_ADU,
+                stack_noise_adu=NOISE_ADU / n**0.49,
+                raw_noise_adu=2 * NOISE_ADU,
+                background_adu=812.0,
+                cadence_s=EXPOSURE_S + 8,
+            ),
+            Camera(e_per_adu=1.5, read_noise_e=3.0),
+        )
 
     def figures(self, filter_name: str, n: int, fwhm_px: float) -> stk.StackUpdated:
         gain = n**0.49
@@ -278,7 +322,7 @@ class FakeSource:
     def __init__(self, stream: Sequence[Stamped], *, live: bool = False) -> None:
         self.stream, self.live = stream, live
         self.queue: asyncio.Queue[Stamped | None] = asyncio.Queue()
-        self.sent: list[str] = []
+        self.asked: list[Ask] = []
 
     async def events(self) -> AsyncIterator[Stamped]:
         for stamped in self.stream:
@@ -286,5 +330,9 @@ class FakeSource:
         while self.live and (stamped_or_end := await self.queue.get()) is not None:
             yield stamped_or_end
 
-    async def send(self, command: str) -> None:
-        self.sent.append(command)
+    @property
+    def sent(self) -> list[str]:
+        return [ask.word for ask in self.asked]
+
+    async def send(self, ask: Ask) -> None:
+        self.asked.append(ask)

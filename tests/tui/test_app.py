@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ from textual.pilot import Pilot
 
 import acquire.events as acq
 import livestack.events as stk
-from firstlight.events import Stamped
+from firstlight.events import Answer, Restacking, Stamped
 from tests.tui.nights import FakeSource, Night, in_progress, whole
 from tui.app import NightApp
+from tui.grades import SubsScreen
 from tui.screens import ConfirmStop, Dropped, Ended, Help
+from tui.widgets.grades import Grades
 from tui.widgets.now import ExposureBar, Headline
 from tui.widgets.picture import HalfCells, PicturePanel
 from tui.widgets.roll import LogView, Subs
@@ -266,6 +269,85 @@ async def test_older_lines_can_be_scrolled_to() -> None:
         assert "✓  26" in text_of(app)
 
 
+async def test_a_sub_is_taken_out_and_put_back() -> None:
+    night = in_progress()
+    app, source = night_app(list(night.stream))
+    async with app.run_test(size=NARROW) as pilot:
+        await settle(pilot)
+        await pilot.press("g", "up")
+        await settle(pilot)
+        assert isinstance(app.screen, SubsScreen)
+        assert "✓   26 G       2.82  0.93   151    812   0.97  0.11   0.35  in" in text_of(app)
+        frame = app.state.subs[-2].frame_id
+        await pilot.press("x")
+        await settle(pilot)
+        assert [(ask.word, ask.subs) for ask in source.asked] == [("out", (frame,))]
+        assert "…   26 G" in text_of(app)
+        told = len(night.stream)
+        night(replace(night.grades(frame, "G", 2.82, 12.0), inside=False, by="hand", reason="asked for"))
+        night(Restacking(filter="G", done=0.4))
+        for stamped in night.stream[told:]:
+            source.queue.put_nowait(stamped)
+        await settle(pilot)
+        assert "✗   26 G" in text_of(app)
+        assert "24 in  3 out  stacking again G 40%" in text_of(app)
+        await pilot.press("x")
+        assert [(ask.word, ask.subs) for ask in source.asked[1:]] == [("back", (frame,))]
+        await pilot.press("g")
+        assert not isinstance(app.screen, SubsScreen)
+
+
+async def test_a_sub_that_could_not_be_stacked_stays_out() -> None:
+    app, source = night_app(in_progress().stream)
+    async with app.run_test(size=NARROW) as pilot:
+        await settle(pilot)
+        await pilot.press("g", "x")
+        await settle(pilot)
+        assert source.asked == []
+        assert any("could not be stacked" in each.message for each in app._notifications)
+
+
+async def test_the_cursor_stays_with_its_sub_while_others_come() -> None:
+    night = in_progress()
+    app, source = night_app(list(night.stream))
+    async with app.run_test(size=NARROW) as pilot:
+        await settle(pilot)
+        await pilot.press("g", "up", "up")
+        table = app.screen.query_one(Grades)
+        before = table.chosen
+        told = len(night.stream)
+        for _ in range(3):
+            night.sub("G")
+        for stamped in night.stream[told:]:
+            source.queue.put_nowait(stamped)
+        await settle(pilot)
+        assert table.chosen == before
+        await pilot.press("end")
+        assert table.chosen == app.state.subs[-1]
+        night.sub("G")
+        for stamped in night.stream[-6:]:
+            source.queue.put_nowait(stamped)
+        await pilot.press("home")
+        await settle(pilot)
+        assert table.chosen == app.state.subs[0]
+
+
+async def test_what_the_session_refuses_is_said_and_not_waited_for() -> None:
+    night = in_progress()
+    app, source = night_app(list(night.stream))
+    async with app.run_test(size=NARROW) as pilot:
+        await settle(pilot)
+        await pilot.press("g", "up", "x")
+        told = len(night.stream)
+        night(Answer(token="somebody else's", refused=True, text="not for this screen"))
+        night(Answer(token=source.asked[0].token, refused=True, text="its file is gone"))
+        for stamped in night.stream[told:]:
+            source.queue.put_nowait(stamped)
+        await settle(pilot)
+        assert [each.message for each in app._notifications] == ["its file is gone"]
+        assert "✓   26 G" in text_of(app)
+
+
 async def test_help_lists_the_keys() -> None:
     app, _ = night_app(in_progress().stream)
     async with app.run_test(size=NARROW) as pilot:
@@ -298,7 +380,7 @@ async def test_many_events_make_one_repaint(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("size", [NARROW, WIDE], ids=["80x24", "120x40"])
-@pytest.mark.parametrize("keys", [(), ("2",), ("3",), ("4",), ("5",), ("n",)], ids="".join)
+@pytest.mark.parametrize("keys", [(), ("2",), ("3",), ("4",), ("5",), ("n",), ("g",), ("a",)], ids="".join)
 def test_looks(snap_compare: Any, root: Path, size: tuple[int, int], keys: tuple[str, ...]) -> None:
     app, _ = night_app(in_progress(str(root)).stream)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -148,7 +149,7 @@ class PicturePanel(Container):
         if picture is None or not room.area or wanted == self._painted:
             return
         self._painted = wanted
-        self.run_worker(self._paint(picture, room, red=red), exclusive=True)
+        self.run_worker(partial(self._paint, picture, room, red=red), exclusive=True)
 
     async def _paint(self, picture: Picture, room: Size, *, red: bool) -> None:
         cell = (1, 2) if self.protocol == "halfcell" else PIXELS_PER_CELL
