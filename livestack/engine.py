@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from library.frames import FrameMeta
 from livestack.align import MIN_STARS, Lost, Transform, find_transform
 from livestack.calibrate import settled, settled_at
+from livestack.comet import live_comet
+from livestack.comet_motion import Motion, middle_of
 from livestack.dark_scaling import Scaling
 from livestack.errors import MismatchError
 from livestack.events import SubAccepted, SubRejected
@@ -51,6 +53,8 @@ class Settings:
     """Stars fainter by more than this factor than in the first sub of the same setup: the sub is cloud."""
     fwhm_power: float = 2.0
     """Weights go with FWHM to minus this power; 2 is best for faint stars, 0 for the smoothest sky."""
+    comet: Motion | None = None
+    """The picture follows a comet that moves so over the reference, and stars are left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -334,7 +338,18 @@ class LiveStack:
             if scale > self._settings.max_dimming * usual:
                 dimming = f"{scale / usual:.1f} times fainter than the first sub's"
                 raise _NotThisOne("clouds", f"its stars are {dimming}")
-        return stack, stack.place(calibrating, seen, warp, scale, fwhm_power=self._settings.fwhm_power)
+        placed = stack.place(calibrating, seen, warp, scale, fwhm_power=self._settings.fwhm_power)
+        return stack, self._on_comet(sub, placed, calibrating.raw.shape, seen.stars, reference.stars)
+
+    def _on_comet(
+        self, sub: Sub, placed: Placed, shape: tuple[int, int], own: Stars, reference: Stars
+    ) -> Placed:
+        motion, when = self._settings.comet, middle_of(sub.meta)
+        if motion is None:
+            return placed
+        if when is None:
+            raise _NotThisOne("no time", "its header gives no DATE-OBS, so the comet's place is not known")
+        return live_comet(placed, motion, when, shape, own, reference)
 
 
 def _seen(sub: Sub) -> tuple[Calibrating, Look]:

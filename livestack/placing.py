@@ -63,13 +63,18 @@ def course(
     return Course(
         maps=tile_maps(placed.warp, shape, tiles),
         turn=turn_of(placed.warp.matrix),
-        table=_table(placed.bayer_pattern is None, round(_STRETCHES * finer) if finer > _AS_FINE else 0),
+        table=table_for(finer, mono=placed.bayer_pattern is None),
         colours=colours(placed.bayer_pattern),
         scale=np.float32(placed.scale),
         levels=np.ascontiguousarray(placed.surface.tile_planes(shape, tiles), np.float32),
         undershoot=np.float32(max(undershoot, 0.0) * placed.noise_adu),
         zero=zero_adu,
     )
+
+
+def table_for(finer: float, *, mono: bool) -> NDArray[np.float32]:
+    """The interpolation of a frame whose pixels are ``finer`` times (1 or more) finer than what it is for."""
+    return _table(mono, round(_STRETCHES * finer) if finer > _AS_FINE else 0)
 
 
 @lru_cache

@@ -51,6 +51,25 @@ class Warp:
                 straight = np.asarray(points - self.bend.at(straight), np.float64)
         return apply(np.asarray(np.linalg.inv(self.matrix), np.float64), straight)
 
+    def then_shifted(self, shift: Points) -> Warp:
+        """The same onto a reference that lies elsewhere by ``shift`` (2); the bend moves with its stars."""
+        matrix = self.matrix.copy()
+        matrix[:2, 2] += shift
+        bend = self.bend
+        return Warp(matrix, bend and Bend(bend.centre + shift, bend.reach_px, bend.coefficients))
+
+
+class Reversed(Warp):
+    """Reference → sub."""
+
+    def forwards(self, points: Points) -> Points:
+        """Places (N, 2) of the reference on the sub."""
+        return Warp.backwards(self, points)
+
+    def backwards(self, points: Points) -> Points:
+        """Places (N, 2) of the sub on the reference."""
+        return Warp.forwards(self, points)
+
 
 def terms(scaled: Points) -> NDArray[np.float64]:
     """The ten terms (N, 10) of a polynomial of the third degree in two variables (N, 2)."""
