@@ -37,6 +37,30 @@ def calibrated(frame, y, x):  # type: ignore[no-untyped-def]
 
 
 @kernel(fast=True)
+def calibrate_row(frame, y, left, target):  # type: ignore[no-untyped-def]
+    """Fill ``target`` with the calibrated pixels of row ``y`` from column ``left`` on; not mended."""
+    source = frame.raw[y, left : left + len(target)]
+    has_pedestal = frame.pedestal.shape == frame.raw.shape
+    has_flat = frame.inverse_flat.shape == frame.raw.shape
+    if has_pedestal and has_flat:
+        level = frame.pedestal[y, left : left + len(target)]
+        factor = frame.inverse_flat[y, left : left + len(target)]
+        for p in range(len(target)):
+            target[p] = (np.float32(source[p]) - level[p]) * factor[p]
+    elif has_pedestal:
+        level = frame.pedestal[y, left : left + len(target)]
+        for p in range(len(target)):
+            target[p] = np.float32(source[p]) - level[p]
+    elif has_flat:
+        factor = frame.inverse_flat[y, left : left + len(target)]
+        for p in range(len(target)):
+            target[p] = np.float32(source[p]) * factor[p]
+    else:
+        for p in range(len(target)):
+            target[p] = source[p]
+
+
+@kernel(fast=True)
 def load(  # type: ignore[no-untyped-def]
     frame, x0, y0, turn, scratch
 ):
@@ -45,48 +69,45 @@ def load(  # type: ignore[no-untyped-def]
     ``turn`` is a signed permutation, so that a frame that lies upside down is read so. Beyond the frame's
     edges the nearest pixel stands. Returns whether a pixel is without a value, and the largest.
     """
-    raw, pedestal, inverse_flat = frame.raw, frame.pedestal, frame.inverse_flat
-    height, width = raw.shape
+    height, width = frame.raw.shape
     rows, columns = scratch.shape
     x1 = x0 + turn[0, 0] * (columns - 1) + turn[0, 1] * (rows - 1)
     y1 = y0 + turn[1, 0] * (columns - 1) + turn[1, 1] * (rows - 1)
     left, right, top, bottom = min(x0, x1), max(x0, x1), min(y0, y1), max(y0, y1)
-    has_pedestal, has_flat = pedestal.shape == raw.shape, inverse_flat.shape == raw.shape
-    inside = left >= 0 and top >= 0 and right < width and bottom < height
-    if inside and turn[0, 0] == 1 and turn[1, 1] == 1:
-        for q in range(rows):
-            target, y = scratch[q], y0 + q
-            source = raw[y, x0 : x0 + columns]
-            for p in range(columns):
-                target[p] = source[p]
-            if has_pedestal:
-                level = pedestal[y, x0 : x0 + columns]
-                for p in range(columns):
-                    target[p] -= level[p]
-            if has_flat:
-                factor = inverse_flat[y, x0 : x0 + columns]
-                for p in range(columns):
-                    target[p] *= factor[p]
-    else:
-        for q in range(rows):
-            for p in range(columns):
-                x = min(max(x0 + turn[0, 0] * p + turn[0, 1] * q, 0), width - 1)
-                y = min(max(y0 + turn[1, 0] * p + turn[1, 1] * q, 0), height - 1)
-                scratch[q, p] = calibrated(frame, y, x)
-    _patch(frame.places, frame.values, width, x0, y0, turn, left, right, top, bottom, scratch)
-    largest, total = np.float32(-np.inf), np.float32(0)
-    for q in range(rows):
-        for p in range(columns):
-            value = scratch[q, p]
-            largest = max(largest, value)
+    upright = turn[0, 0] == 1 and turn[1, 1] == 1
+    pixels = scratch if upright else np.empty((bottom - top + 1, right - left + 1), np.float32)
+    for q in range(pixels.shape[0]):
+        y = min(max(top + q, 0), height - 1)
+        if left >= 0 and right < width:
+            calibrate_row(frame, y, left, pixels[q])
+        else:
+            for p in range(pixels.shape[1]):
+                pixels[q, p] = calibrated(frame, y, min(max(left + p, 0), width - 1))
+    _patch(frame.places, frame.values, width, left, top, right, bottom, pixels)
+    total = np.float32(0)
+    peaks = np.full(pixels.shape[1], -np.inf, np.float32)
+    for q in range(pixels.shape[0]):
+        row = pixels[q]
+        for p in range(len(peaks)):
+            value = row[p]
+            peaks[p] = max(peaks[p], value)
             total += value * np.float32(0)  # NaN if any is not a number, or infinite
-    return total != np.float32(0), largest
+    if not upright:
+        _turned(pixels, x0 - left, y0 - top, turn, scratch)
+    return total != np.float32(0), peaks.max()
 
 
 @kernel()
-def _patch(  # type: ignore[no-untyped-def]
-    places, values, width, x0, y0, turn, left, right, top, bottom, scratch
-):
+def _turned(pixels, x0, y0, turn, scratch):  # type: ignore[no-untyped-def]
+    """Copy so that (p, q) of ``scratch`` is (x0, y0) + turn · (p, q) of ``pixels``."""
+    for q in range(scratch.shape[0]):
+        x, y = x0 + turn[0, 1] * q, y0 + turn[1, 1] * q
+        for p in range(scratch.shape[1]):
+            scratch[q, p] = pixels[y + turn[1, 0] * p, x + turn[0, 0] * p]
+
+
+@kernel()
+def _patch(places, values, width, left, top, right, bottom, pixels):  # type: ignore[no-untyped-def]
     """Put in what defective pixels are replaced by; ``places`` are flat, sorted."""
     for y in range(max(top, 0), bottom + 1):
         first = np.searchsorted(places, y * width + max(left, 0))
@@ -94,9 +115,7 @@ def _patch(  # type: ignore[no-untyped-def]
             x = places[i] - y * width
             if x > right or x >= width:
                 break
-            dx, dy = x - x0, y - y0
-            p, q = turn[0, 0] * dx + turn[1, 0] * dy, turn[0, 1] * dx + turn[1, 1] * dy
-            scratch[q, p] = values[i]
+            pixels[y - top, x - left] = values[i]
 
 
 @kernel()

@@ -57,36 +57,28 @@ def along_rows(
             middle = (left + right - 1) // 2
             x = alpha * middle + beta * j + gamma + bent(bow, middle, width)
             whole = int(np.floor(x))
-            weights = table[int((x - whole) * PHASES + 0.5)]
-            shift = whole - middle - (taps // 2 - 1)
-            _convolve(row, weights, shift, left, right, target)
+            start = left + whole - middle - (taps // 2 - 1)
+            _convolve(row[start:], table[int((x - whole) * PHASES + 0.5)], target[left:right])
 
 
-@kernel(fast=True, inline=True)
-def _convolve(row: Plane, weights: Plane, shift: int, left: int, right: int, target: Plane) -> None:
-    if len(weights) == 8:
-        w0, w1, w2, w3 = weights[0], weights[1], weights[2], weights[3]
-        w4, w5, w6, w7 = weights[4], weights[5], weights[6], weights[7]
-        for u in range(left, right):
-            i = u + shift
-            target[u] = (
-                w0 * row[i]
-                + w1 * row[i + 1]
-                + w2 * row[i + 2]
-                + w3 * row[i + 3]
-                + w4 * row[i + 4]
-                + w5 * row[i + 5]
-                + w6 * row[i + 6]
-                + w7 * row[i + 7]
-            )
+# Loops run over slices from 0: an index that might be negative would keep the compiler from vectorising.
+
+
+@kernel(fast=True)
+def _convolve(row: Plane, w: Plane, target: Plane) -> None:
+    """Sums of products of ``w`` with the pixels of ``row`` from each place on."""
+    if len(w) == 8:
+        r1, r2, r3, r4, r5, r6, r7 = row[1:], row[2:], row[3:], row[4:], row[5:], row[6:], row[7:]
+        w0, w1, w2, w3, w4, w5, w6, w7 = w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]
+        for u in range(len(target)):
+            early = w0 * row[u] + w1 * r1[u] + w2 * r2[u] + w3 * r3[u]
+            target[u] = early + (w4 * r4[u] + w5 * r5[u] + w6 * r6[u] + w7 * r7[u])
         return
-    weight = weights[0]
-    for u in range(left, right):
-        target[u] = weight * row[u + shift]
-    for k in range(1, len(weights)):
-        weight = weights[k]
-        for u in range(left, right):
-            target[u] += weight * row[u + shift + k]
+    target[:] = 0
+    for k in range(len(w)):
+        weight, moved = w[k], row[k:]
+        for u in range(len(target)):
+            target[u] += weight * moved[u]
 
 
 @kernel(fast=True)
@@ -111,38 +103,42 @@ def along_columns(source: Plane, table: Plane, d: float, e: float, f: float, bow
             target = out[v]
             left = 0
             while left < width:
-                right = left + 1
-                while right < width and first[right] == first[left]:
-                    right += 1
+                right = _end_of_run(first, left)
                 _blend(source, first[left] + v, weights, left, right, target)
                 left = right
 
 
-@kernel(fast=True, inline=True)
+@kernel()
+def _end_of_run(values: NDArray[np.int64], start: int) -> int:
+    """The place after the last of equal values."""
+    end = start + 1
+    while end < len(values) and values[end] == values[start]:
+        end += 1
+    return end
+
+
+@kernel(fast=True)
 def _blend(source: Plane, top: int, weights: Plane, left: int, right: int, target: Plane) -> None:
+    """Sums of products down the columns ``left`` up to ``right``, from row ``top`` on."""
+    out = target[left:right]
     if len(weights) == 8:
-        r0, r1, r2, r3 = source[top], source[top + 1], source[top + 2], source[top + 3]
-        r4, r5, r6, r7 = source[top + 4], source[top + 5], source[top + 6], source[top + 7]
-        w0, w1, w2, w3 = weights[0], weights[1], weights[2], weights[3]
-        w4, w5, w6, w7 = weights[4], weights[5], weights[6], weights[7]
-        for u in range(left, right):
-            target[u] = (
-                w0[u] * r0[u]
-                + w1[u] * r1[u]
-                + w2[u] * r2[u]
-                + w3[u] * r3[u]
-                + w4[u] * r4[u]
-                + w5[u] * r5[u]
-                + w6[u] * r6[u]
-                + w7[u] * r7[u]
-            )
+        r0, w0 = source[top, left:right], weights[0, left:right]
+        r1, w1 = source[top + 1, left:right], weights[1, left:right]
+        r2, w2 = source[top + 2, left:right], weights[2, left:right]
+        r3, w3 = source[top + 3, left:right], weights[3, left:right]
+        r4, w4 = source[top + 4, left:right], weights[4, left:right]
+        r5, w5 = source[top + 5, left:right], weights[5, left:right]
+        r6, w6 = source[top + 6, left:right], weights[6, left:right]
+        r7, w7 = source[top + 7, left:right], weights[7, left:right]
+        for u in range(len(out)):
+            upper = w0[u] * r0[u] + w1[u] * r1[u] + w2[u] * r2[u] + w3[u] * r3[u]
+            out[u] = upper + (w4[u] * r4[u] + w5[u] * r5[u] + w6[u] * r6[u] + w7[u] * r7[u])
         return
-    for u in range(left, right):
-        target[u] = weights[0, u] * source[top, u]
-    for k in range(1, len(weights)):
-        row, weight = source[top + k], weights[k]
-        for u in range(left, right):
-            target[u] += weight[u] * row[u]
+    out[:] = 0
+    for k in range(len(weights)):
+        row, weight = source[top + k, left:right], weights[k, left:right]
+        for u in range(len(out)):
+            out[u] += weight[u] * row[u]
 
 
 @kernel(fast=True)
@@ -160,27 +156,26 @@ def lowest(  # type: ignore[no-untyped-def]
             right = min(left + length, width)
             middle = (left + right - 1) // 2
             x = alpha * middle + beta * j + gamma + bent(region.bow_x, middle, width)
-            shift = int(np.floor(x)) - middle - 1
-            target = lows[j]
-            for u in range(left, right):
-                i = u + shift
-                target[u] = min(min(row[i], row[i + 1]), min(row[i + 2], row[i + 3]))
+            r = row[left + int(np.floor(x)) - middle - 1 :]
+            _least_of_four(r, r[1:], r[2:], r[3:], lows[j, left:right])
     first = np.empty(width, np.int64)
     for v in range(height):
         for u in range(width):
             y = region.d * u + region.e * v + region.ty + bent(region.bow_y, u, width)
             first[u] = int(np.floor(y)) - 1
-        target = low[v]
         left = 0
         while left < width:
-            right = left + 1
-            while right < width and first[right] == first[left]:
-                right += 1
-            j = first[left]
-            r0, r1, r2, r3 = lows[j], lows[j + 1], lows[j + 2], lows[j + 3]
-            for u in range(left, right):
-                target[u] = min(min(r0[u], r1[u]), min(r2[u], r3[u]))
+            right, j = _end_of_run(first, left), first[left]
+            r0, r1 = lows[j, left:right], lows[j + 1, left:right]
+            r2, r3 = lows[j + 2, left:right], lows[j + 3, left:right]
+            _least_of_four(r0, r1, r2, r3, low[v, left:right])
             left = right
+
+
+@kernel(fast=True)
+def _least_of_four(a: Plane, b: Plane, c: Plane, d: Plane, target: Plane) -> None:
+    for u in range(len(target)):
+        target[u] = min(min(a[u], b[u]), min(c[u], d[u]))
 
 
 @kernel(fast=True)
