@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from library.kernels.threads import in_parallel
 from livestack.kernels.judging import BAND_ROWS, judged_mean
 from livestack.kernels.keys import CLASS_WEIGHTS, NO_LARGEST, NO_SMALLEST, Coding
-from livestack.kernels.stacking import Stack, Weight, stack_tiles
+from livestack.kernels.stacking import Stack, Weight, spread, stack_tiles
 from livestack.kernels.tiles import TILE_COLUMNS, TILE_ROWS
 from livestack.masters import Masters
 from livestack.placing import Placed, course
@@ -28,6 +28,8 @@ from measure.noise import background_noise
 _SAMPLED_TILES = 96
 _SKY_SAMPLES = 256
 
+_SPARSE = ("seen", "weights")
+_DEEP = ("mean", "m2", "largest", "second", "smallest")
 _EMPTY = {"largest": NO_LARGEST, "second": NO_LARGEST, "smallest": NO_SMALLEST}
 
 Plane = NDArray[np.float32]
@@ -58,6 +60,7 @@ class Planes:
         self.shape, self.channels, self.coding = shape, channels, coding
         self.subs = 0
         deep = (channels, *shape)
+        tiles = -(-shape[0] // TILE_ROWS) * -(-shape[1] // TILE_COLUMNS)
         self._stack = Stack(
             seen=np.zeros(shape, np.uint16),
             weights=np.zeros(shape, np.float32),
@@ -66,9 +69,11 @@ class Planes:
             largest=np.full(deep, NO_LARGEST),
             second=np.full(deep, NO_LARGEST),
             smallest=np.full(deep, NO_SMALLEST),
+            whole_seen=np.zeros(tiles, np.uint16),
+            whole_weights=np.zeros(tiles, np.float32),
+            torn=np.zeros(tiles, np.bool_),
         )
         self._noise2 = np.zeros(channels)
-        tiles = -(-shape[0] // TILE_ROWS) * -(-shape[1] // TILE_COLUMNS)
         self._sampled = np.full(tiles, -1, np.int64)
         chosen = np.unique(np.linspace(0, tiles - 1, min(tiles, _SAMPLED_TILES)).astype(np.int64))
         self._sampled[chosen] = np.arange(len(chosen))
@@ -94,13 +99,16 @@ class Planes:
 
     def clear(self, tiles: range) -> None:
         """Empty some tiles, to be filled again; :meth:`retell` says with what."""
-        across = -(-self.shape[1] // TILE_COLUMNS)
         for tile in tiles:
-            row, column = divmod(tile, across)
-            rows = slice(row * TILE_ROWS, (row + 1) * TILE_ROWS)
-            columns = slice(column * TILE_COLUMNS, (column + 1) * TILE_COLUMNS)
-            for name, plane in self._stack._asdict().items():
-                plane[..., rows, columns] = _EMPTY.get(name, 0)
+            for name in _DEEP:
+                getattr(self._stack, name)[:, *self._where(tile)] = _EMPTY.get(name, 0)
+        for plane in (self._stack.whole_seen, self._stack.whole_weights, self._stack.torn):
+            plane[tiles.start : tiles.stop] = 0
+
+    def _where(self, tile: int) -> tuple[slice, slice]:
+        row, column = divmod(tile, -(-self.shape[1] // TILE_COLUMNS))
+        top, left = row * TILE_ROWS, column * TILE_COLUMNS
+        return slice(top, top + TILE_ROWS), slice(left, left + TILE_COLUMNS)
 
     def put(self, light: Light, tiles: range) -> None:
         """Take a frame into some tiles alone, without counting or measuring it."""
@@ -127,35 +135,51 @@ class Planes:
         other; for that at least four values are needed, and three for the smallest. Of two values that
         disagree the darker is believed.
         """
-        sky, noise2 = self._sky()
+        coverage = np.empty(self.shape, np.uint16)
+        in_parallel(spread, self.shape[0], self._stack, coverage)
+        sky, noise2 = self._sky(coverage)
         deep = np.empty_like(self._stack.mean)
         gone = in_parallel(
-            *(judged_mean, -(-self.shape[0] // BAND_ROWS), self._stack, CLASS_WEIGHTS),
-            *(self.coding.per_root_adu, sky, noise2, self.coding.zero_adu, deep),
+            *(judged_mean, -(-self.shape[0] // BAND_ROWS), self._stack, coverage),
+            *(CLASS_WEIGHTS, self.coding.per_root_adu, sky, noise2, self.coding.zero_adu, deep),
         )
-        values = float(self._stack.seen.sum(dtype=np.int64)) * self.channels
+        values = float(coverage.sum(dtype=np.int64)) * self.channels
         pixels = deep[0] if self.channels == 1 else np.ascontiguousarray(np.moveaxis(deep, 0, -1))
-        return Integrated(pixels, self._stack.seen.copy(), sum(gone) / max(values, 1.0))
+        return Integrated(pixels, coverage, sum(gone) / max(values, 1.0))
 
     def state(self) -> dict[str, Any]:
-        """All that a later :meth:`restore` needs, arrays by name; not copied."""
-        return {**self._stack._asdict(), "noise2": self._noise2, "subs": self.subs}
+        """All that a later :meth:`restore` needs, arrays by name; not copied where they are large."""
+        torn = [self._where(int(tile)) for tile in np.flatnonzero(self._stack.torn)]
+        planes = {name: plane for name, plane in self._stack._asdict().items() if name not in _SPARSE}
+        for name in _SPARSE:
+            tiles = [getattr(self._stack, name)[where].ravel() for where in torn]
+            planes[name] = np.concatenate(tiles) if tiles else np.empty(0, getattr(self._stack, name).dtype)
+        return {**planes, "noise2": self._noise2, "subs": self.subs}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from what :meth:`state` told."""
         for name, plane in self._stack._asdict().items():
-            plane[...] = state[name]
+            if name not in _SPARSE:
+                plane[...] = state[name]
+        begin = 0
+        for tile in np.flatnonzero(self._stack.torn):
+            where = self._where(int(tile))
+            shape = self._stack.seen[where].shape
+            end = begin + shape[0] * shape[1]
+            for name in _SPARSE:
+                getattr(self._stack, name)[where] = state[name][begin:end].reshape(shape)
+            begin = end
         self._noise2[...] = state["noise2"]
         self.subs = int(state["subs"])
 
-    def _sky(self) -> tuple[Plane, Plane]:
+    def _sky(self, coverage: NDArray[np.uint16]) -> tuple[Plane, Plane]:
         """Level of the background relative to the coding's zero, and the variance of a value of weight one.
 
         The variance is the larger of the mean of the subs' own and the typical one from sub to sub, which
         also knows what a mosaic's interpolation does.
         """
         rows, columns = (slice(None, None, max(1, n // _SKY_SAMPLES)) for n in self.shape)
-        count = self._stack.seen[rows, columns]
+        count = coverage[rows, columns]
         most = int(count.max())
         seen = count == most
         sky = np.median(self._stack.mean[:, rows, columns][:, seen], axis=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from library.kernels.compiling import kernel
+from livestack.kernels.stacking import weights_at
 
 BAND_ROWS = 32
 
@@ -38,14 +39,14 @@ def _variance(m2, n, signal, step, noise2):  # type: ignore[no-untyped-def]
 
 @kernel(fast=True)
 def judged_mean(  # type: ignore[no-untyped-def]
-    first, last, stack, class_weights, per_root, sky, noise2, zero, picture
+    first, last, stack, count, class_weights, per_root, sky, noise2, zero, picture
 ):
     """Write some bands of the picture (channels, H, W), ``zero`` (channels) added; return what was rejected.
 
-    ``sky`` and ``noise2`` (channels) are the background's level and the variance of a value of weight one.
-    0 where nothing was seen.
+    ``count`` (H, W) is the coverage, ``sky`` and ``noise2`` (channels) are the background's level and the
+    variance of a value of weight one. 0 where nothing was seen.
     """
-    count, weights, mean, m2 = stack.seen, stack.weights, stack.mean, stack.m2
+    mean, m2 = stack.mean, stack.m2
     largest, second, smallest = stack.largest, stack.second, stack.smallest
     channels, height, width = mean.shape
     inverse = np.float32(1) / np.float32(per_root * per_root)
@@ -54,11 +55,14 @@ def judged_mean(  # type: ignore[no-untyped-def]
         top, bottom = band * BAND_ROWS, min((band + 1) * BAND_ROWS, height)
         before, after = max(top - 1, 0), min(bottom + 1, height)
         calm = np.empty((after - before, width), np.float32)
+        weights = np.empty((after - before, width), np.float32)
+        for y in range(before, after):
+            weights_at(stack, y, weights[y - before])
         for channel in range(channels):
             for y in range(before, after):
                 for x in range(width):
                     n = count[y, x]
-                    w, m, s = weights[y, x], mean[channel, y, x], m2[channel, y, x]
+                    w, m, s = weights[y - before, x], mean[channel, y, x], m2[channel, y, x]
                     if n >= 3:
                         key = largest[channel, y, x]
                         w, m, s = _without(w, m, s, _decoded(key, inverse), class_weights[key & 7])
@@ -76,7 +80,7 @@ def judged_mean(  # type: ignore[no-untyped-def]
                     if n == 1:
                         picture[channel, y, x] = zero[channel] + m0
                         continue
-                    w0, s0 = weights[y, x], m2[channel, y, x]
+                    w0, s0 = weights[y - before, x], m2[channel, y, x]
                     here = calm[y - before, x]
                     # Nothing in this pixel is far from the rest: nearly all pixels end here.
                     key1 = largest[channel, y, x]

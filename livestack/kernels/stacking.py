@@ -21,7 +21,12 @@ Keys = NDArray[np.int16]
 
 
 class Stack(NamedTuple):
-    """The stack's planes: ``seen`` (how many subs) and ``weights`` (H, W), all others (channels, H, W)."""
+    """The stack's planes: ``seen`` (how many subs) and ``weights`` (H, W), all others (channels, H, W).
+
+    Nearly every tile lies wholly within each sub. So long as it does, ``whole_seen`` and ``whole_weights``
+    (tiles) speak for all its pixels, and the planes count where it is ``torn`` (tiles) alone: their memory
+    is not even touched elsewhere.
+    """
 
     seen: NDArray[np.uint16]
     weights: Plane
@@ -30,6 +35,9 @@ class Stack(NamedTuple):
     largest: Keys
     second: Keys
     smallest: Keys
+    whole_seen: NDArray[np.uint16]
+    whole_weights: Plane
+    torn: NDArray[np.bool_]
 
 
 class Weight(NamedTuple):
@@ -43,15 +51,13 @@ class Weight(NamedTuple):
 
 @kernel(fast=True)
 def accumulate_row(  # type: ignore[no-untyped-def]
-    values, first, last, weight, stack, channel, y, left
+    values, weights, weight, stack, channel, y, left
 ):
-    """Take columns ``first`` up to ``last`` of a tile's row into one channel of the stack (West 1979).
+    """Take values into one channel of the stack (West 1979), from column ``left`` of row ``y`` on.
 
-    The row begins at column ``left`` of row ``y``. The caller adds to ``stack.weights`` and ``stack.seen``
-    once all channels are done.
+    ``weights`` are what has come before; the caller adds to them once all channels are done.
     """
     right = left + len(values)
-    weights = stack.weights[y, left:right]
     mean, m2 = stack.mean[channel, y, left:right], stack.m2[channel, y, left:right]
     largest, second = stack.largest[channel, y, left:right], stack.second[channel, y, left:right]
     smallest = stack.smallest[channel, y, left:right]
@@ -59,7 +65,7 @@ def accumulate_row(  # type: ignore[no-untyped-def]
     inverse = np.float32(1) / (per_root * per_root)
     own, limit = weight.weight, np.float32(LARGEST_CODE)
     half = np.float32(0.5)
-    for u in range(first, last):
+    for u in range(len(values)):
         away = values[u] - zero
         code = np.int32(min(np.sqrt(abs(away)) * per_root + half, limit))
         code = -code if away < 0 else code
@@ -99,18 +105,66 @@ def stack_tiles(first, last, start, frame, course, weight, stack, sampled, sampl
                     for u in range(columns):
                         seen = values[channel, v, u] if there[v, u] else np.float32(np.nan)
                         samples[sampled[tile], channel, v, u] = seen
+        if stack.torn[tile] or not there.all():
+            _into_torn(values, there, weight, stack, tile, top, left)
+            continue
+        before = np.full(columns, stack.whole_weights[tile], np.float32)
         for channel in range(channels):
             for v in range(rows):
-                begin = 0
-                while begin < columns:
-                    while begin < columns and not there[v, begin]:
-                        begin += 1
-                    end = begin
-                    while end < columns and there[v, end]:
-                        end += 1
-                    accumulate_row(values[channel, v], begin, end, weight, stack, channel, top + v, left)
-                    begin = end
-        for v in range(rows):
-            for u in range(columns):
-                stack.seen[top + v, left + u] += there[v, u]
-                stack.weights[top + v, left + u] += weight.weight * np.float32(there[v, u])
+                accumulate_row(values[channel, v], before, weight, stack, channel, top + v, left)
+        stack.whole_seen[tile] += 1
+        stack.whole_weights[tile] += weight.weight
+
+
+@kernel(fast=True)
+def _into_torn(values, there, weight, stack, tile, top, left):  # type: ignore[no-untyped-def]
+    """Take a tile into the stack pixel by pixel, where the frame is ``there``."""
+    channels, rows, columns = values.shape
+    if not stack.torn[tile]:
+        stack.torn[tile] = True
+        stack.seen[top : top + rows, left : left + columns] = stack.whole_seen[tile]
+        stack.weights[top : top + rows, left : left + columns] = stack.whole_weights[tile]
+    for v in range(rows):
+        weights, seen = stack.weights[top + v, left : left + columns], stack.seen[top + v]
+        end = 0
+        while end < columns:
+            begin = end
+            while begin < columns and not there[v, begin]:
+                begin += 1
+            end = begin
+            while end < columns and there[v, end]:
+                end += 1
+            for channel in range(channels):
+                accumulate_row(
+                    *(values[channel, v, begin:end], weights[begin:end], weight, stack),
+                    *(channel, top + v, left + begin),
+                )
+            for u in range(begin, end):
+                weights[u] += weight.weight
+                seen[left + u] += 1
+
+
+@kernel()
+def spread(first, last, stack, coverage):  # type: ignore[no-untyped-def]
+    """Fill some rows of ``coverage`` (H, W): how many subs each pixel has seen."""
+    for y in range(first, last):
+        _spread_row(stack.seen[y], stack.whole_seen, stack.torn, y, coverage[y])
+
+
+@kernel()
+def weights_at(stack, y, row):  # type: ignore[no-untyped-def]
+    """Fill ``row`` (W) with the weights of the stack's row ``y``."""
+    _spread_row(stack.weights[y], stack.whole_weights, stack.torn, y, row)
+
+
+@kernel()
+def _spread_row(plane, whole, torn, y, row):  # type: ignore[no-untyped-def]
+    width = len(row)
+    across = (width + TILE_COLUMNS - 1) // TILE_COLUMNS
+    for column in range(across):
+        tile = y // TILE_ROWS * across + column
+        left, right = column * TILE_COLUMNS, min((column + 1) * TILE_COLUMNS, width)
+        if torn[tile]:
+            row[left:right] = plane[left:right]
+        else:
+            row[left:right] = whole[tile]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from library.kernels.compiling import kernel
-from livestack.kernels.frames import calibrated
+from livestack.kernels.frames import calibrate_row, calibrated
 
 BAND_ROWS = 48
 PATCHES_PER_BAND = 0.05
@@ -35,83 +35,33 @@ def survey(  # type: ignore[no-untyped-def]
     number, -1 if there were too many. Pixels without data among enough that have some are listed, too.
     ``noise`` 0 looks for these alone, below 0 for none.
     """
-    raw, pedestal, inverse_flat = frame.raw, frame.pedestal, frame.inverse_flat
     mapped, mapped_values = frame.places, frame.values
-    height, width = raw.shape
-    has_pedestal, has_flat = pedestal.shape == raw.shape, inverse_flat.shape == raw.shape
-    mosaic = colours[0, 0] >= 0
-    step = 2 if mosaic else 1
-    channels = small.shape[0]
+    height, width = frame.raw.shape
+    step = 2 if colours[0, 0] >= 0 else 1
     margin = step + 1
     for band in range(first, last):
         top, bottom = band * BAND_ROWS, min((band + 1) * BAND_ROWS, height)
         before, after = max(top - margin, 0), min(bottom + margin, height)
         pixels = np.empty((after - before, width), np.float32)
         for y in range(before, after):
-            row = pixels[y - before]
-            source = raw[y]
-            for x in range(width):
-                row[x] = source[x]
-            if has_pedestal:
-                level = pedestal[y]
-                for x in range(width):
-                    row[x] -= level[x]
-            if has_flat:
-                factor = inverse_flat[y]
-                for x in range(width):
-                    row[x] *= factor[x]
+            calibrate_row(frame, y, 0, pixels[y - before])
         at = np.searchsorted(mapped, before * width)
         while at < len(mapped) and mapped[at] < after * width:
             pixels[mapped[at] // width - before, mapped[at] % width] = mapped_values[at]
             at += 1
         count = 0
         if noise >= 0:
-            threshold = _SIGMA * noise
-            sieve = np.float32(0.5) * threshold
+            suspect = np.empty(width, np.bool_)
             around = np.empty(8, np.float32)
             for y in range(top, bottom):
-                q = y - before
-                row, up, down = (
-                    pixels[q],
-                    pixels[abs(y - step) - before],
-                    pixels[_mirrored(y + step, height) - before],
-                )
+                up, down = pixels[abs(y - step) - before], pixels[_mirrored(y + step, height) - before]
+                # The median of the eight around is no further away than about this.
+                _suspect(pixels[y - before], up, down, step, np.float32(0.5) * _SIGMA * noise, suspect)
                 for x in range(width):
-                    value = row[x]
-                    if value - value != 0:
-                        like, known = _like(pixels, q, x, step, around)
-                        if known >= _LEAST_NEIGHBOURS:
-                            if count < places.shape[1]:
-                                places[band, count] = y * width + x
-                                values[band, count] = like
-                            count += 1
+                    if not suspect[x]:
                         continue
-                    if noise == 0:
-                        continue
-                    left, right = row[abs(x - step)], row[_mirrored(x + step, width)]
-                    high, low = (
-                        max(max(left, right), max(up[x], down[x])),
-                        min(min(left, right), min(up[x], down[x])),
-                    )
-                    if value - high < sieve and low - value < sieve:
-                        continue  # the median of the eight is no further away than about this
-                    like, known = _like(pixels, q, x, step, around)
-                    excess = value - like
-                    if known < _LEAST_NEIGHBOURS or abs(excess) <= threshold:
-                        continue
-                    sign = np.float32(1) if excess > 0 else np.float32(-1)
-                    size = abs(excess)
-                    total, brightest = np.float32(0), np.float32(-np.inf)
-                    for k in range(4):
-                        j = _mirrored(abs(y + (k == 0) - (k == 1)), height) - before
-                        i = _mirrored(abs(x + (k == 2) - (k == 3)), width)
-                        other = sign * (pixels[j, i] - _like(pixels, j, i, step, around)[0])
-                        total += other
-                        brightest = max(brightest, other)
-                    around_it = np.float32(0.25) * total
-                    if is_mapped and excess > 0 and around_it + noise >= _MAPPED_NEIGHBOURS * size:
-                        continue
-                    if around_it < _NEIGHBOURS * size and brightest < _BRIGHTEST_NEIGHBOUR * size:
+                    lone, like = _lone(pixels, y, x, before, height, step, is_mapped, noise, around)
+                    if lone:
                         if count < places.shape[1]:
                             places[band, count] = y * width + x
                             values[band, count] = like
@@ -122,25 +72,115 @@ def survey(  # type: ignore[no-untyped-def]
         for i in range(max(count, 0)):
             place = places[band, i]
             pixels[place // width - before, place % width] = values[band, i]
-        totals, known = np.empty(channels, np.float32), np.empty(channels, np.float32)
         for v in range(top // binning, min(bottom // binning, small.shape[1])):
-            for u in range(small.shape[2]):
-                totals[:] = 0
-                known[:] = 0
-                for j in range(binning):
-                    y = v * binning + j
-                    for i in range(binning):
-                        x = u * binning + i
-                        value = pixels[y - before, x]
-                        channel = colours[y & 1, x & 1] if mosaic else 0
-                        if value - value == 0:
-                            totals[channel] += value
-                            known[channel] += 1
-                for channel in range(channels):
-                    small[channel, v, u] = totals[channel] / known[channel] if known[channel] > 0 else np.nan
+            y = v * binning
+            _bin(pixels[y - before : y - before + binning], y, colours, small[:, v])
 
 
-@kernel(fast=True, inline=True)
+@kernel(fast=True)
+def _suspect(row, up, down, step, sieve, suspect) -> None:  # type: ignore[no-untyped-def]
+    """Tell which pixels are beyond all four neighbours by ``sieve``, or without a value; the ends always."""
+    inner = len(row) - 2 * step
+    here, left, right = row[step : step + inner], row[:inner], row[2 * step :]
+    above, below, told = up[step : step + inner], down[step : step + inner], suspect[step : step + inner]
+    for x in range(len(here)):
+        value = here[x]
+        high = max(max(left[x], right[x]), max(above[x], below[x]))
+        low = min(min(left[x], right[x]), min(above[x], below[x]))
+        told[x] = (value - high >= sieve) | (low - value >= sieve) | (value - value != 0)
+    suspect[:step] = True
+    suspect[len(row) - step :] = True
+
+
+@kernel(fast=True)
+def _lone(  # type: ignore[no-untyped-def]
+    pixels, y, x, before, height, step, is_mapped, noise, around
+):
+    """Whether a pixel is to be replaced, and by what; row ``before`` of the frame is the first of ``pixels``."""
+    q, width = y - before, pixels.shape[1]
+    value = pixels[q, x]
+    like, known = _like(pixels, q, x, step, around)
+    if known < _LEAST_NEIGHBOURS:
+        return False, like
+    if value - value != 0:
+        return True, like
+    excess = value - like
+    size = abs(excess)
+    if noise == 0 or size <= _SIGMA * noise:
+        return False, like
+    sign = np.float32(1) if excess > 0 else np.float32(-1)
+    total, brightest = np.float32(0), np.float32(-np.inf)
+    for k in range(4):
+        j = _mirrored(abs(y + (k == 0) - (k == 1)), height) - before
+        i = _mirrored(abs(x + (k == 2) - (k == 3)), width)
+        other = sign * (pixels[j, i] - _like(pixels, j, i, step, around)[0])
+        total += other
+        brightest = max(brightest, other)
+    around_it = np.float32(0.25) * total
+    if is_mapped and excess > 0 and around_it + noise >= _MAPPED_NEIGHBOURS * size:
+        return False, like
+    return around_it < _NEIGHBOURS * size and brightest < _BRIGHTEST_NEIGHBOUR * size, like
+
+
+@kernel(fast=True)
+def _bin(rows, y, colours, small) -> None:  # type: ignore[no-untyped-def]
+    """Means of the ``binning`` rows from ``y`` on, into one row of ``small`` (channels, w)."""
+    binning, width = rows.shape
+    channels, across = small.shape
+    mosaic = channels > 1
+    sums, check = np.zeros((2, width), np.float32), np.float32(0)
+    for j in range(binning):
+        row, target = rows[j], sums[(y + j) & 1 if mosaic else 0]
+        for x in range(len(row)):
+            target[x] += row[x]
+            check += row[x] * np.float32(0)
+    if check != 0:
+        _bin_known(rows, y, colours, small)
+        return
+    if not mosaic:
+        line, share = sums[0], np.float32(1) / np.float32(binning * binning)
+        for u in range(across):
+            total = np.float32(0)
+            for i in range(binning):
+                total += line[u * binning + i]
+            small[0, u] = total * share
+        return
+    shares = np.zeros(channels, np.float32)
+    for j in range(2):
+        for i in range(2):
+            shares[colours[j, i]] += np.float32(binning * binning) / np.float32(4)
+    for u in range(across):
+        small[:, u] = 0
+        for i in range(binning):
+            x = u * binning + i
+            small[colours[0, x & 1], u] += sums[0, x]
+            small[colours[1, x & 1], u] += sums[1, x]
+        for channel in range(channels):
+            small[channel, u] /= shares[channel]
+
+
+@kernel(fast=True)
+def _bin_known(rows, y, colours, small) -> None:  # type: ignore[no-untyped-def]
+    """Like :func:`_bin`, where there are pixels without a value."""
+    binning = rows.shape[0]
+    channels, across = small.shape
+    totals, known = np.empty(channels, np.float32), np.empty(channels, np.float32)
+    for u in range(across):
+        totals[:] = 0
+        known[:] = 0
+        for j in range(binning):
+            for i in range(binning):
+                x = u * binning + i
+                value = rows[j, x]
+                channel = colours[(y + j) & 1, x & 1] if channels > 1 else 0
+                if value - value == 0:
+                    totals[channel] += value
+                    known[channel] += 1
+        for channel in range(channels):
+            small[channel, u] = totals[channel] / known[channel] if known[channel] > 0 else np.nan
+
+
+@kernel(fast=True)
 def _like(pixels, q, x, step, around):  # type: ignore[no-untyped-def]
     """Median of the 3×3 pixels of one colour but for the middle one, and how many of them are known."""
     n = 0
@@ -161,7 +201,7 @@ def _like(pixels, q, x, step, around):  # type: ignore[no-untyped-def]
     return np.float32(0.5) * (around[(n - 1) // 2] + around[n // 2]), n
 
 
-@kernel(inline=True)
+@kernel()
 def _mirrored(place, length):  # type: ignore[no-untyped-def]
     """A place beyond the end, as far within it."""
     return place if place < length else 2 * length - 2 - place
