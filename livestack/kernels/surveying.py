@@ -96,7 +96,7 @@ def _suspect(row, up, down, step, sieve, suspect) -> None:  # type: ignore[no-un
 def _lone(  # type: ignore[no-untyped-def]
     pixels, y, x, before, height, step, is_mapped, noise, around
 ):
-    """Whether a pixel is to be replaced, and by what; row ``before`` of the frame is the first of ``pixels``."""
+    """Whether a pixel is to be replaced, and by what; ``pixels`` begins with row ``before`` of the frame."""
     q, width = y - before, pixels.shape[1]
     value = pixels[q, x]
     like, known = _like(pixels, q, x, step, around)
