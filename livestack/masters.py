@@ -11,21 +11,24 @@ from numpy.typing import NDArray
 from livestack.cosmetic import Repairs, plan_repairs
 from livestack.dark_scaling import ScalableDark, take_apart
 from livestack.errors import MismatchError
+from livestack.kernels.frames import FLAT_UNIT
 
 _LEAST_RESPONSE = 0.05
+_MOST_RESPONSE = np.float32(65_535)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Masters:
     """What to take off a raw (H, W) frame and what to multiply it by; ``None`` where there is no master.
 
-    ``pedestal_adu`` is the dark, or the bias where no dark fits: never both. ``inverse_flat`` is one over the
-    response, NaN where the sensor hardly responds. ``defects`` says how each pixel of a defect map is mended.
-    Build it once for many subs, with ``prepare``.
+    ``pedestal_adu`` is the dark, or the bias where no dark fits: never both. ``response`` is the flat in
+    units of 1/20,000 of its median, 0 where the sensor hardly responds: sixteen bits tell more than any
+    flat knows, and take half the memory. ``defects`` says how each pixel of a defect map is mended. Build it
+    once for many subs, with ``prepare``.
     """
 
     pedestal_adu: NDArray[np.float32] | None = None
-    inverse_flat: NDArray[np.float32] | None = None
+    response: NDArray[np.uint16] | None = None
     defects: Repairs | None = None
     scalable_dark: ScalableDark | None = None
     """Where there is one, each sub is asked how much of the dark it holds; else the pedestal is taken."""
@@ -53,7 +56,7 @@ def prepare(
     pedestal = dark if dark is not None else bias
     return Masters(
         pedestal_adu=None if pedestal is None else np.ascontiguousarray(pedestal, dtype=np.float32),
-        inverse_flat=None if flat is None else _inverse_response(flat, bayer_pattern),
+        response=None if flat is None else _response(flat, bayer_pattern),
         defects=None if defects is None else plan_repairs(defects, bayer_pattern),
         scalable_dark=take_apart(dark, bias, bayer_pattern=bayer_pattern)
         if optimise_dark and dark is not None and bias is not None
@@ -63,7 +66,7 @@ def prepare(
 
 def check_shapes(masters: Masters, shape: tuple[int, int]) -> None:
     """Raise MismatchError when a master has another shape (H, W) than the frame."""
-    for name, master in (("dark or bias", masters.pedestal_adu), ("flat", masters.inverse_flat)):
+    for name, master in (("dark or bias", masters.pedestal_adu), ("flat", masters.response)):
         if master is not None and master.shape != shape:
             raise MismatchError(f"the {name} is {_size(master.shape)}, the frame is {_size(shape)}")
     if masters.defects is not None and masters.defects.shape != shape:
@@ -83,11 +86,11 @@ def _size(shape: tuple[int, ...]) -> str:
     return "×".join(str(n) for n in reversed(shape))
 
 
-def _inverse_response(flat: NDArray[np.float32], bayer_pattern: str | None) -> NDArray[np.float32]:
+def _response(flat: NDArray[np.float32], bayer_pattern: str | None) -> NDArray[np.uint16]:
     response = np.array(flat, dtype=np.float32)
     planes = [response] if bayer_pattern is None else [response[i::2, j::2] for i in (0, 1) for j in (0, 1)]
     for plane in planes:
         level = float(np.nanmedian(plane))
-        np.divide(plane, level if level > 0 else np.nan, out=plane)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(response > _LEAST_RESPONSE, np.float32(1) / response, np.float32(np.nan))
+        np.multiply(plane, FLAT_UNIT / level if level > 0 else np.nan, out=plane)
+    response[~(response > _LEAST_RESPONSE * FLAT_UNIT)] = 0
+    return np.rint(np.minimum(response, _MOST_RESPONSE, out=response), out=response).astype(np.uint16)

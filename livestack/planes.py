@@ -9,6 +9,8 @@ side for dead columns and over-corrected pixels. 20 bytes a pixel in all.
 
 from __future__ import annotations
 
+import math
+import mmap
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,8 +64,8 @@ class Planes:
         deep = (channels, *shape)
         tiles = -(-shape[0] // TILE_ROWS) * -(-shape[1] // TILE_COLUMNS)
         self._stack = Stack(
-            seen=np.zeros(shape, np.uint16),
-            weights=np.zeros(shape, np.float32),
+            seen=_untouched(shape, np.uint16),
+            weights=_untouched(shape, np.float32),
             mean=np.zeros(deep, np.float32),
             m2=np.zeros(deep, np.float32),
             largest=np.full(deep, NO_LARGEST),
@@ -190,3 +192,11 @@ class Planes:
             # The median of χ²/ν, by Wilson and Hilferty.
             variance = np.maximum(variance, typical / (1 - 2 / (9 * freedom)) ** 3)
         return sky.astype(np.float32), variance.astype(np.float32)
+
+
+def _untouched(shape: tuple[int, int], dtype: type[np.generic]) -> NDArray[Any]:
+    """Zeros that take memory only where they are written to, in the smallest pages there are."""
+    memory = mmap.mmap(-1, math.prod(shape) * np.dtype(dtype).itemsize)
+    if hasattr(mmap, "MADV_NOHUGEPAGE"):
+        memory.madvise(mmap.MADV_NOHUGEPAGE)
+    return np.frombuffer(memory, dtype).reshape(shape)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from library.kernels.threads import in_parallel
-from livestack.kernels.frames import Frame
+from livestack.kernels.frames import FLAT_UNIT, Frame
 from livestack.kernels.surveying import BAND_ROWS, PATCHES_PER_BAND, mend, survey
 from livestack.masters import Masters
 from measure.noise import line_noise
@@ -23,6 +23,7 @@ _BINNINGS = (1, 2, 3, 4, 6, 8, 12, 16)
 _NOISE_SAMPLES = 300_000
 _CHANNELS = {"R": 0, "G": 1, "B": 2}
 _NONE = np.empty((0, 0), np.float32)
+_NO_RESPONSE = np.empty((0, 0), np.uint16)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,11 +67,11 @@ def colours(bayer_pattern: str | None) -> NDArray[np.int64]:
 
 def framed(raw: Raw, masters: Masters, patches: Patches) -> Frame:
     """A frame as the kernels take it."""
-    pedestal, flat = masters.pedestal_adu, masters.inverse_flat
+    pedestal, response = masters.pedestal_adu, masters.response
     return Frame(
         raw,
         _NONE if pedestal is None else pedestal,
-        _NONE if flat is None else flat,
+        _NO_RESPONSE if response is None else response,
         patches.places,
         patches.values,
     )
@@ -134,8 +135,9 @@ def _noise(raw: Raw, masters: Masters) -> float:
         pixels = raw[which].astype(np.float32)
         if masters.pedestal_adu is not None:
             pixels -= masters.pedestal_adu[which]
-        if masters.inverse_flat is not None:
-            pixels *= masters.inverse_flat[which]
+        if masters.response is not None:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                pixels *= FLAT_UNIT / masters.response[which]
         return pixels
 
     every, some = slice(None), slice(None, None, max(1, raw.size // _NOISE_SAMPLES))

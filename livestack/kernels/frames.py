@@ -11,16 +11,20 @@ from library.kernels.compiling import kernel
 
 Plane = NDArray[np.float32]
 
+FLAT_UNIT = np.float32(20_000)
+"""A response of one, in a flat's 16 bits."""
+
 
 class Frame(NamedTuple):
-    """``raw`` (h, w) of uint16 or float32; ``pedestal`` and ``inverse_flat`` the same, or empty for none.
+    """``raw`` (h, w) of uint16 or float32; ``pedestal`` and ``response`` of the same shape, or empty
+    for none; a response of 0 leaves a pixel without a value.
 
     ``places`` (N), flat and sorted, are pixels that ``values`` (N) replace.
     """
 
     raw: NDArray[np.uint16] | Plane
     pedestal: Plane
-    inverse_flat: Plane
+    response: NDArray[np.uint16]
     places: NDArray[np.int64]
     values: Plane
 
@@ -31,8 +35,8 @@ def calibrated(frame, y, x):  # type: ignore[no-untyped-def]
     value = np.float32(frame.raw[y, x])
     if frame.pedestal.shape == frame.raw.shape:
         value -= frame.pedestal[y, x]
-    if frame.inverse_flat.shape == frame.raw.shape:
-        value *= frame.inverse_flat[y, x]
+    if frame.response.shape == frame.raw.shape:
+        value *= FLAT_UNIT / np.float32(frame.response[y, x])
     return value
 
 
@@ -41,20 +45,20 @@ def calibrate_row(frame, y, left, target):  # type: ignore[no-untyped-def]
     """Fill ``target`` with the calibrated pixels of row ``y`` from column ``left`` on; not mended."""
     source = frame.raw[y, left : left + len(target)]
     has_pedestal = frame.pedestal.shape == frame.raw.shape
-    has_flat = frame.inverse_flat.shape == frame.raw.shape
+    has_flat = frame.response.shape == frame.raw.shape
     if has_pedestal and has_flat:
         level = frame.pedestal[y, left : left + len(target)]
-        factor = frame.inverse_flat[y, left : left + len(target)]
+        response = frame.response[y, left : left + len(target)]
         for p in range(len(target)):
-            target[p] = (np.float32(source[p]) - level[p]) * factor[p]
+            target[p] = (np.float32(source[p]) - level[p]) * (FLAT_UNIT / np.float32(response[p]))
     elif has_pedestal:
         level = frame.pedestal[y, left : left + len(target)]
         for p in range(len(target)):
             target[p] = np.float32(source[p]) - level[p]
     elif has_flat:
-        factor = frame.inverse_flat[y, left : left + len(target)]
+        response = frame.response[y, left : left + len(target)]
         for p in range(len(target)):
-            target[p] = np.float32(source[p]) * factor[p]
+            target[p] = np.float32(source[p]) * (FLAT_UNIT / np.float32(response[p]))
     else:
         for p in range(len(target)):
             target[p] = source[p]
@@ -85,7 +89,7 @@ def load(  # type: ignore[no-untyped-def]
                 pixels[q, p] = calibrated(frame, y, min(max(left + p, 0), width - 1))
     _patch(frame.places, frame.values, width, left, top, right, bottom, pixels)
     total = np.float32(0)
-    peaks = np.full(pixels.shape[1], -np.inf, np.float32)
+    peaks = pixels[0].copy()
     for q in range(pixels.shape[0]):
         row = pixels[q]
         for p in range(len(peaks)):
@@ -94,7 +98,10 @@ def load(  # type: ignore[no-untyped-def]
             total += value * np.float32(0)  # NaN if any is not a number, or infinite
     if not upright:
         _turned(pixels, x0 - left, y0 - top, turn, scratch)
-    return total != np.float32(0), peaks.max()
+    largest = peaks[0]
+    for p in range(len(peaks)):
+        largest = max(largest, peaks[p])
+    return total != np.float32(0), largest
 
 
 @kernel()
@@ -107,10 +114,23 @@ def _turned(pixels, x0, y0, turn, scratch):  # type: ignore[no-untyped-def]
 
 
 @kernel()
+def first_at(places, place):  # type: ignore[no-untyped-def]
+    """The index of the first of sorted ``places`` that is not before ``place``."""
+    low, high = 0, len(places)
+    while low < high:
+        middle = (low + high) // 2
+        if places[middle] < place:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@kernel()
 def _patch(places, values, width, left, top, right, bottom, pixels):  # type: ignore[no-untyped-def]
     """Put in what defective pixels are replaced by; ``places`` are flat, sorted."""
     for y in range(max(top, 0), bottom + 1):
-        first = np.searchsorted(places, y * width + max(left, 0))
+        first = first_at(places, y * width + max(left, 0))
         for i in range(first, len(places)):
             x = places[i] - y * width
             if x > right or x >= width:

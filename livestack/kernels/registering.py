@@ -52,16 +52,19 @@ def registered(frame, course, tile, values, there):  # type: ignore[no-untyped-d
     if not region.reached:
         return False
     piece = np.empty((3 if cfa else 1, region.rows, region.columns), np.float32)
-    holes, brightest = load(frame, region.x0, region.y0, course.turn, piece[0])
-    there[:] = True
+    mosaic = np.empty((region.rows, region.columns), np.float32) if cfa else piece[0]
+    holes, brightest = load(frame, region.x0, region.y0, course.turn, mosaic)
+    for v in range(rows):
+        for u in range(columns):
+            there[v, u] = True
     if not region.inside:
         footprint(course.maps[tile], frame.raw.shape, there)
     if holes:
         present = np.empty((region.rows, region.columns), np.float32)
-        fill_holes(piece[0], present)
+        fill_holes(mosaic, present)
         mask_holes(present, region, there)
     if cfa:
-        demosaic(piece[0].copy(), course.colours, region.x0, region.y0, course.turn, piece)
+        demosaic(mosaic, course.colours, region.x0, region.y0, course.turn, piece)
     for channel in range(channels):
         ringing = brightest - course.zero[channel] > _RINGING * course.undershoot
         _resampled(piece[channel], region, course, ringing, values[channel])

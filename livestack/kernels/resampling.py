@@ -74,7 +74,8 @@ def _convolve(row: Plane, w: Plane, target: Plane) -> None:
             early = w0 * row[u] + w1 * r1[u] + w2 * r2[u] + w3 * r3[u]
             target[u] = early + (w4 * r4[u] + w5 * r5[u] + w6 * r6[u] + w7 * r7[u])
         return
-    target[:] = 0
+    for u in range(len(target)):
+        target[u] = 0
     for k in range(len(w)):
         weight, moved = w[k], row[k:]
         for u in range(len(target)):
@@ -134,7 +135,8 @@ def _blend(source: Plane, top: int, weights: Plane, left: int, right: int, targe
             upper = w0[u] * r0[u] + w1[u] * r1[u] + w2[u] * r2[u] + w3[u] * r3[u]
             out[u] = upper + (w4[u] * r4[u] + w5[u] * r5[u] + w6[u] * r6[u] + w7[u] * r7[u])
         return
-    out[:] = 0
+    for u in range(len(out)):
+        out[u] = 0
     for k in range(len(weights)):
         row, weight = source[top + k, left:right], weights[k, left:right]
         for u in range(len(out)):

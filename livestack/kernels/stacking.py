@@ -105,15 +105,26 @@ def stack_tiles(first, last, start, frame, course, weight, stack, sampled, sampl
                     for u in range(columns):
                         seen = values[channel, v, u] if there[v, u] else np.float32(np.nan)
                         samples[sampled[tile], channel, v, u] = seen
-        if stack.torn[tile] or not there.all():
+        if stack.torn[tile] or not _everywhere(there):
             _into_torn(values, there, weight, stack, tile, top, left)
             continue
-        before = np.full(columns, stack.whole_weights[tile], np.float32)
+        before = np.empty(columns, np.float32)
+        for u in range(columns):
+            before[u] = stack.whole_weights[tile]
         for channel in range(channels):
             for v in range(rows):
                 accumulate_row(values[channel, v], before, weight, stack, channel, top + v, left)
         stack.whole_seen[tile] += 1
         stack.whole_weights[tile] += weight.weight
+
+
+@kernel()
+def _everywhere(there):  # type: ignore[no-untyped-def]
+    for v in range(there.shape[0]):
+        for u in range(there.shape[1]):
+            if not there[v, u]:
+                return False
+    return True
 
 
 @kernel(fast=True)
@@ -122,8 +133,10 @@ def _into_torn(values, there, weight, stack, tile, top, left):  # type: ignore[n
     channels, rows, columns = values.shape
     if not stack.torn[tile]:
         stack.torn[tile] = True
-        stack.seen[top : top + rows, left : left + columns] = stack.whole_seen[tile]
-        stack.weights[top : top + rows, left : left + columns] = stack.whole_weights[tile]
+        for y in range(top, top + rows):
+            for x in range(left, left + columns):
+                stack.seen[y, x] = stack.whole_seen[tile]
+                stack.weights[y, x] = stack.whole_weights[tile]
     for v in range(rows):
         weights, seen = stack.weights[top + v, left : left + columns], stack.seen[top + v]
         end = 0
@@ -164,7 +177,5 @@ def _spread_row(plane, whole, torn, y, row):  # type: ignore[no-untyped-def]
     for column in range(across):
         tile = y // TILE_ROWS * across + column
         left, right = column * TILE_COLUMNS, min((column + 1) * TILE_COLUMNS, width)
-        if torn[tile]:
-            row[left:right] = plane[left:right]
-        else:
-            row[left:right] = whole[tile]
+        for x in range(left, right):
+            row[x] = plane[x] if torn[tile] else whole[tile]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from library.kernels.compiling import kernel
-from livestack.kernels.frames import calibrated
+from livestack.kernels.frames import calibrated, first_at
 
 _ROUNDS = 12
 _MIN_VARIANCE = 0.12
@@ -31,7 +31,8 @@ def peaks(flat, threshold, xs, ys, heights):  # type: ignore[no-untyped-def]
                 right = quarter * (up[x + 1] + down[x + 1]) + half * here[x + 1]
                 target[x] = quarter * (left + right) + half * middle
         else:
-            rows[y % 3, :] = 0
+            for x in range(width):
+                rows[y % 3, x] = 0
         if y < 3:
             continue
         above, line, below = rows[(y - 2) % 3], rows[(y - 1) % 3], rows[y % 3]
@@ -85,7 +86,7 @@ def measure(  # type: ignore[no-untyped-def]
                 if raw[q, p] >= saturation and abs(p - column) <= 3 and abs(q - row) <= 3:
                     full[n] = True
                 stamp[j, p - column + half] = calibrated(frame, q, p) - level[n]
-            i = np.searchsorted(places, q * width + left)
+            i = first_at(places, q * width + left)
             while i < len(places) and places[i] <= q * width + right:
                 stamp[j, places[i] - q * width - column + half] = values[i] - level[n]
                 i += 1
@@ -95,8 +96,8 @@ def measure(  # type: ignore[no-untyped-def]
                     stamp[j, i] = np.float32(0.25) * (
                         stamp[j, i] + stamp[j, i + 1] + stamp[j + 1, i] + stamp[j + 1, i + 1]
                     )
-            stamp[side - 1, :] = 0
-            stamp[:, side - 1] = 0
+            for j in range(side):
+                stamp[side - 1, j] = stamp[j, side - 1] = 0
         for j in range(side):
             for i in range(side):
                 value = stamp[j, i]
@@ -136,7 +137,8 @@ def measure(  # type: ignore[no-untyped-def]
             limit = 0.95 * np.sqrt(xx * yy)
             xy = min(max(2 * (sxy / total - mx * my), -limit), limit)
         if lost or np.hypot(cx, cy) > half / 2:
-            shape[n, :] = np.nan
+            for k in range(5):
+                shape[n, k] = np.nan
             flux[n] = np.nan
             continue
         aside = 0.5 if mosaic else 0.0  # where a mean of 2×2 pixels lies

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from library.kernels.compiling import kernel
-from livestack.kernels.frames import calibrate_row, calibrated
+from livestack.kernels.frames import calibrate_row, calibrated, first_at
 
 BAND_ROWS = 48
 PATCHES_PER_BAND = 0.05
@@ -45,7 +45,7 @@ def survey(  # type: ignore[no-untyped-def]
         pixels = np.empty((after - before, width), np.float32)
         for y in range(before, after):
             calibrate_row(frame, y, 0, pixels[y - before])
-        at = np.searchsorted(mapped, before * width)
+        at = first_at(mapped, before * width)
         while at < len(mapped) and mapped[at] < after * width:
             pixels[mapped[at] // width - before, mapped[at] % width] = mapped_values[at]
             at += 1
@@ -88,8 +88,8 @@ def _suspect(row, up, down, step, sieve, suspect) -> None:  # type: ignore[no-un
         high = max(max(left[x], right[x]), max(above[x], below[x]))
         low = min(min(left[x], right[x]), min(above[x], below[x]))
         told[x] = (value - high >= sieve) | (low - value >= sieve) | (value - value != 0)
-    suspect[:step] = True
-    suspect[len(row) - step :] = True
+    for x in range(step):
+        suspect[x] = suspect[len(row) - 1 - x] = True
 
 
 @kernel(fast=True)
@@ -150,7 +150,8 @@ def _bin(rows, y, colours, small) -> None:  # type: ignore[no-untyped-def]
         for i in range(2):
             shares[colours[j, i]] += np.float32(binning * binning) / np.float32(4)
     for u in range(across):
-        small[:, u] = 0
+        for channel in range(channels):
+            small[channel, u] = 0
         for i in range(binning):
             x = u * binning + i
             small[colours[0, x & 1], u] += sums[0, x]
@@ -166,8 +167,8 @@ def _bin_known(rows, y, colours, small) -> None:  # type: ignore[no-untyped-def]
     channels, across = small.shape
     totals, known = np.empty(channels, np.float32), np.empty(channels, np.float32)
     for u in range(across):
-        totals[:] = 0
-        known[:] = 0
+        for channel in range(channels):
+            totals[channel] = known[channel] = 0
         for j in range(binning):
             for i in range(binning):
                 x = u * binning + i
