@@ -136,8 +136,9 @@ def _noise(raw: Raw, masters: Masters) -> float:
         if masters.pedestal_adu is not None:
             pixels -= masters.pedestal_adu[which]
         if masters.response is not None:
-            with np.errstate(divide="ignore", invalid="ignore"):
-                pixels *= FLAT_UNIT / masters.response[which]
+            response = masters.response[which].astype(np.float32)
+            response[response == 0] = np.nan
+            pixels *= FLAT_UNIT / response
         return pixels
 
     every, some = slice(None), slice(None, None, max(1, raw.size // _NOISE_SAMPLES))
