@@ -102,8 +102,8 @@ class _Finder:
         if not len(widths):
             return _none()
         typical = float(np.median(widths))
-        half = int(np.clip(np.ceil(1.25 * typical), 5, _WIDEST_HALF_PX))
         radius = _APERTURE_FWHM * max(typical, 1.5)
+        half = int(np.ceil(radius)) + 1
         found = self._measured(x, y, level, half, radius)
         error = max(noise * np.sqrt(np.pi) * radius, 1e-9)
         star = (

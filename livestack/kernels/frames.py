@@ -30,13 +30,19 @@ class Frame(NamedTuple):
 
 
 @kernel(inline=True)
+def gain(response):  # type: ignore[no-untyped-def]
+    """What undoes a pixel's response."""
+    return FLAT_UNIT / np.float32(response) if response > 0 else np.float32(np.nan)
+
+
+@kernel(inline=True)
 def calibrated(frame, y, x):  # type: ignore[no-untyped-def]
     """One pixel; not mended."""
     value = np.float32(frame.raw[y, x])
     if frame.pedestal.shape == frame.raw.shape:
         value -= frame.pedestal[y, x]
     if frame.response.shape == frame.raw.shape:
-        value *= FLAT_UNIT / np.float32(frame.response[y, x])
+        value *= gain(frame.response[y, x])
     return value
 
 
@@ -50,7 +56,7 @@ def calibrate_row(frame, y, left, target):  # type: ignore[no-untyped-def]
         level = frame.pedestal[y, left : left + len(target)]
         response = frame.response[y, left : left + len(target)]
         for p in range(len(target)):
-            target[p] = (np.float32(source[p]) - level[p]) * (FLAT_UNIT / np.float32(response[p]))
+            target[p] = (np.float32(source[p]) - level[p]) * gain(response[p])
     elif has_pedestal:
         level = frame.pedestal[y, left : left + len(target)]
         for p in range(len(target)):
@@ -58,7 +64,7 @@ def calibrate_row(frame, y, left, target):  # type: ignore[no-untyped-def]
     elif has_flat:
         response = frame.response[y, left : left + len(target)]
         for p in range(len(target)):
-            target[p] = np.float32(source[p]) * (FLAT_UNIT / np.float32(response[p]))
+            target[p] = np.float32(source[p]) * gain(response[p])
     else:
         for p in range(len(target)):
             target[p] = source[p]
