@@ -18,14 +18,13 @@ from livestack.masters import Masters
 from livestack.normalise import Surface
 from livestack.placing import Placed
 from livestack.planes import Light, Planes
-from livestack.survey import Patches
+from livestack.survey import Patches, framed
 from livestack.warp import Bend, Warp
 from tests.livestack.sky import motion, spoil
 
 SHAPE = (96, 128)
 SKY, NOISE = 400.0, 10.0
 PATTERN = "RGGB"
-_NONE = np.empty((0, 0), np.float32)
 Pixels = NDArray[np.float32]
 
 
@@ -38,7 +37,7 @@ class Shot:
     patches: Patches = field(default_factory=Patches)
 
     def frame(self) -> Frame:
-        return Frame(self.raw, _NONE, _NONE, self.patches.places, self.patches.values)
+        return framed(self.raw, Masters(), self.patches)
 
 
 def shot(
