@@ -28,7 +28,8 @@ class StackJob:
 
     ``method`` is "live", or one of :data:`livestack.restack_methods.METHODS` for an exact restack at the end.
     ``reference`` sets the geometry and need not be among the lights. ``without`` are lights that are left out
-    by hand. ``fresh`` forgets what an interrupted run has left; ``keep`` leaves the state there at the end.
+    by hand. ``comet`` is "auto" or marks, see :func:`firstlight.stack_comet.comet_places`. ``fresh`` forgets
+    what an interrupted run has left; ``keep`` leaves the state there at the end.
     """
 
     output: Path
@@ -40,6 +41,7 @@ class StackJob:
     drizzle: float | None = None
     pixfrac: float = DEFAULT_PIXFRAC
     palette: str | None = None
+    comet: tuple[str, ...] = ()
     rules: Rules = field(default_factory=Rules)
     without: tuple[Path, ...] = ()
     fresh: bool = False
@@ -55,11 +57,20 @@ class StackJob:
             raise FirstlightError(f"--drizzle goes from 1 to {LARGEST_SCALE:g}, not {self.drizzle:g}")
         if not 0 < self.pixfrac <= 1:
             raise FirstlightError(f"--pixfrac is more than 0 and at most 1, not {self.pixfrac:g}")
+        if self.comet:
+            self._check_comet()
         if self.method != LIVE:
             try:
                 stacking_method(self.method)
             except LiveStackError as error:
                 raise FirstlightError(f"--method: {error}; or {LIVE}") from error
+
+    def _check_comet(self) -> None:
+        from firstlight.stack_comet import comet_places
+
+        comet_places(self.comet)
+        if self.method != LIVE or self.drizzle is not None:
+            raise FirstlightError("--comet has a way of its own to combine: leave out --method and --drizzle")
 
     def results(self) -> list[Path]:
         """The files named to be written; those of several filters are told by their headers."""

@@ -7,7 +7,7 @@ import math
 import resource
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from develop.errors import DevelopError
 from firstlight.choices import Tally
 from firstlight.errors import FirstlightError
 from firstlight.stack_again import restacked
+from firstlight.stack_comet import CometMode
 from firstlight.stack_job import LIVE, StackJob, label
 from firstlight.stack_output import PREVIEW_MAX_SIDE_PX, stack_cards, write_picture, write_preview
 from firstlight.stack_report import (
@@ -35,8 +36,12 @@ from library.errors import LibraryError
 from library.reading import Frame, meta_of, open_image
 from library.writing import write_durably, write_image
 from livestack.advice import advise_method
+from livestack.comet_stack import CometPictures
 from livestack.ledger import Entry
 from livestack.stack import StackImage
+
+COMET = "comet"
+"""What the header says of how the subs of a comet's pictures were combined."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,6 +62,7 @@ class Results:
         self._stacks: dict[str | None, FilterReport] = {}
         self._pictures: dict[str | None, Small] = {}
         self._colour: Path | None = None
+        self._comet = CometMode(run, run.job.comet) if run.job.comet else None
 
     def so_far(self, names: Sequence[str | None]) -> None:
         """Write the stacks of these filters, of all that there are, as they stand."""
@@ -74,7 +80,7 @@ class Results:
         run = self._run
         run.judge(name)
         entries = dict(run.entries(name))
-        made = _final(run, name, output, preview)
+        made = _final(run, name, output, preview, self._comet)
         run.close(name)
         self.subs |= {path: run.report_of(entry) for path, entry in entries.items()}
         for entry in entries.values():
@@ -126,7 +132,7 @@ def finish(job: StackJob, work: WorkFolder, report: StackReport) -> None:
 
 
 def _final(
-    run: StackRun, name: str | None, output: Path, preview: Path | None
+    run: StackRun, name: str | None, output: Path, preview: Path | None, comet: CometMode | None
 ) -> tuple[FilterReport, Small] | None:
     """Write the stack of a filter by the method asked for, and let go of it; None if no sub is in it."""
     kept = run.stack(name)
@@ -134,12 +140,33 @@ def _final(
         return None
     run.save()
     image, entries = kept.snapshot(name), dict(kept.entries)
-    if run.job.method == LIVE and run.job.drizzle is None:
+    if run.job.method == LIVE and run.job.drizzle is None and comet is None:
         return _written(run, image, entries, output, preview, [], LIVE)
-    sources = run.sources(name)
+    sources, founding = run.sources(name), kept.founding(name)
     run.close(name)  # its planes would stand beside the subs
+    if comet is not None:
+        made, cards = comet.pictures(name, sources, founding)
+        return _comet_written(run, made, entries, output, preview, cards)
     image, cards = restacked(run, image, sources, entries)
     return _written(run, image, entries, output, preview, cards, run.job.method)
+
+
+def _comet_written(
+    run: StackRun,
+    made: CometPictures,
+    entries: Mapping[str, Entry],
+    output: Path,
+    preview: Path | None,
+    cards: Sequence[Card],
+) -> tuple[FilterReport, Small]:
+    """The comet is the output; beside it come the stars, and both together, which is the preview, too."""
+    together = replace(made.comet, pixels=made.together)
+    for end, image in (("stars", made.stars), ("together", together)):
+        path = output.with_name(f"{output.stem}_{end}{output.suffix}")
+        _written(run, image, entries, path, preview if image is together else None, cards, COMET)
+    report, _ = _written(run, made.comet, entries, output, None, cards, COMET)
+    told = replace(report, preview=None if preview is None else str(preview))
+    return told, _small(together)
 
 
 def colour_preview(run: StackRun, pictures: Mapping[str | None, Small], path: Path) -> Path | None:
@@ -219,7 +246,7 @@ def _advice(image: StackImage, method: str) -> Iterator[str]:
             f"√{image.subs} is {ideal:.1f}: {image.snr_gain / ideal:.0%} of it"
         )
     suited = advise_method(image.subs)
-    if image.subs > 1 and suited.name != method.partition(":")[0]:
+    if method != COMET and image.subs > 1 and suited.name != method.partition(":")[0]:
         yield f"{label(image.filter)}: {suited.text}"
 
 

@@ -20,7 +20,7 @@ from livestack.judges import Judges
 from livestack.ledger import By, Entry, Ledger, Standing
 from livestack.masters import check_shapes
 from livestack.placing import Placed
-from livestack.stack import StackImage
+from livestack.stack import Founding, StackImage
 from livestack.track import Track
 
 
@@ -145,6 +145,10 @@ class KeptStack:
     def placed(self, frame_id: str) -> Placed:
         """How a sub was placed, with its patches. Raises :class:`LiveStackError` if that cannot be read."""
         return self._ledger.placed(frame_id)
+
+    def founding(self, name: str | None) -> Founding:
+        """What the first sub of a filter settled. Raises KeyError for a filter that has no stack."""
+        return self._live.stack_of(name).founding
 
     def refer_to(self, sub: Sub) -> SubRejected | None:
         """Let a sub that is not stacked itself set the geometry; to be called before the first is added."""

@@ -89,6 +89,11 @@ def _method(stack: argparse.ArgumentParser) -> None:
         "--reference", type=Path, metavar="FILE", help="a light or a stack that the result lies on"
     )
     group.add_argument("--drizzle", type=float, metavar="X", help="a grid finer by 1 to 3, of dithered subs")
+    group.add_argument(
+        "--comet", action="append", default=[], metavar="X,Y@FILE",
+        help="the comet's middle in a light, in two or more (pixels from 0, the first row stored is 0), "
+        "or auto: a stack on the comet, one of the stars, and both together",
+    )  # fmt: skip
     group.add_argument("--pixfrac", type=float, default=0.7, metavar="P", help="side of a drop (default 0.7)")
 
 
@@ -154,6 +159,7 @@ def _job(arguments: argparse.Namespace) -> StackJob:
         drizzle=arguments.drizzle,
         pixfrac=arguments.pixfrac,
         palette=arguments.palette,
+        comet=tuple(arguments.comet),
         rules=judged,
         without=tuple(arguments.without),
         fresh=arguments.fresh,
