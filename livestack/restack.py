@@ -16,6 +16,7 @@ from library.kernels.network import sorting_network
 from library.kernels.threads import in_parallel
 from library.methods import Method, Rule
 from livestack.kernels.combining import combine_tiles, gather
+from livestack.kernels.registering import Course
 from livestack.kernels.tiles import TILE_COLUMNS, TILE_ROWS
 from livestack.placing import course
 from livestack.planes import Planes
@@ -183,7 +184,7 @@ class _Exact:
 
     def _register(self, source: Source, tiles: range, skip: int, layer: Plane) -> None:
         """Register a sub into some tiles of one row: (tiles, channels, rows, columns)."""
-        way = course(source.placed, self._shape, self._zero, slice(tiles.start, tiles.stop))
+        way = self._way(source, tiles)
         window = window_for(source, way, tiles.start, self._shape)
         if window is None:
             layer[:] = np.nan
@@ -197,6 +198,17 @@ class _Exact:
         light = light_for(source, window)
         frame = framed(light.raw, light.masters, source.placed.patches)
         gather(frame, way, tiles.start, self._shape, skip, layer)
+
+    def _way(self, source: Source, tiles: range) -> Course:
+        """A sub's course into some tiles of one row.
+
+        Found for the whole row: how products of matrices are rounded depends on their size, and the picture
+        shall not depend on the blocks'.
+        """
+        first = tiles.start // self._across * self._across
+        row = course(source.placed, self._shape, self._zero, slice(first, first + self._across))
+        here = slice(tiles.start - first, tiles.stop - first)
+        return row._replace(maps=row.maps[here], levels=row.levels[here])
 
     def _noises(self) -> NDArray[np.float64]:
         """Noise (N, channels) of each registered sub, on some tiles all over the picture."""

@@ -228,6 +228,9 @@ def kept_of(
     """
     kept: Range = (0, n)
     below, above, rounds = limits[0], limits[1], int(limits[2])
+    wide = samples[n - 1] - samples[0] > min(below, above) * least_sigma
+    if not wide and rule in (SIGMA_CLIP, WINSORIZED):
+        return kept  # wherever the centre is between them, none is too far from it
     if rule == SIGMA_CLIP:
         from_mean, by_deviation = limits[3] > 0, limits[4] > 0
         kept = sigma_clip(samples, 0, n, below, above, from_mean, by_deviation, rounds, least_sigma)
