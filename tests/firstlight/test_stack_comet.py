@@ -30,16 +30,9 @@ def lights(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     for i in range(N_LIGHTS):
         path = folder / f"c{i}.fits"
         stamp = when(EVERY * i).replace(tzinfo=None).isoformat(timespec="milliseconds")
-        write_image(
-            path,
-            light(EVERY * i, motion(), rng).pixels,
-            [
-                ("IMAGETYP", "Light Frame", ""),
-                ("FILTER", "L", ""),
-                ("EXPTIME", 30.0, ""),
-                ("DATE-OBS", stamp, ""),
-            ],
-        )
+        known = {"IMAGETYP": "Light Frame", "FILTER": "L", "EXPTIME": 30.0, "DATE-OBS": stamp}
+        cards: list[Card] = [(keyword, value, "") for keyword, value in known.items()]
+        write_image(path, light(EVERY * i, motion(), rng).pixels, cards)
         paths.append(path)
     return paths
 
