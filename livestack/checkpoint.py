@@ -7,6 +7,7 @@ They are written and read in place: a process that has the memory for one stack 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
@@ -59,7 +60,7 @@ def write_checkpoint(path: Path, stack: FilterStack, frame_ids: tuple[str, ...])
 
     Raises :class:`library.errors.DiskFullError` or OSError.
     """
-    arrays = {name: _bytes(array) for name, array in _arrays(stack.planes).items()}
+    arrays = _arrays(stack.planes)
     header = _Header(
         held=Held(
             frame_ids=frame_ids,
@@ -67,12 +68,13 @@ def write_checkpoint(path: Path, stack: FilterStack, frame_ids: tuple[str, ...])
             exposures_s=tuple(stack.exposures_s),
         ),
         arrays=tuple(
-            _Array(name=name, dtype=array.dtype.str, shape=array.shape, crc32=crc32(arrays[name]))
-            for name, array in _arrays(stack.planes).items()
+            _Array(name=name, dtype=array.dtype.str, shape=array.shape, crc32=crc32(_bytes(array)))
+            for name, array in arrays.items()
         ),
     )
     text = json.dumps(plain(header), allow_nan=False).encode()
-    replace_durably(path, [f"{_MAGIC} {crc32(text):08x}\n".encode(), text, b"\n", *arrays.values()])
+    first = f"{_MAGIC} {crc32(text):08x}\n".encode()
+    replace_durably(path, [first, text, b"\n", *map(_bytes, arrays.values())])
 
 
 def held_in(path: Path) -> Held:
@@ -97,12 +99,12 @@ def read_checkpoint(path: Path, stack: FilterStack) -> Held:
     try:
         with path.open("rb") as file:
             header = _header(file, path)
-            _fill(stack.planes, header, file, path)
+            arrays = _filled(stack.planes, header, file, path)
+            stack.planes.restore({**arrays, "subs": len(header.held.frame_ids)})
     except (CheckpointError, OSError) as error:
         stack.clear()
         raise CheckpointError(str(error)) from error
     held = header.held
-    stack.planes.subs = len(held.frame_ids)
     stack.noises_adu[:], stack.exposures_s[:] = held.noises_adu, held.exposures_s
     return held
 
@@ -118,15 +120,24 @@ def _header(file: BufferedReader, path: Path) -> _Header:
         raise CheckpointError(f"{path}: is no checkpoint of this version") from error
 
 
-def _fill(planes: Planes, header: _Header, file: BufferedReader, path: Path) -> None:
+def _filled(planes: Planes, header: _Header, file: BufferedReader, path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of the file: the planes' own, and new ones for those that hold as much as there is."""
     arrays = _arrays(planes)
     told = {each.name: (np.dtype(each.dtype), each.shape) for each in header.arrays}
-    if told != {name: (array.dtype, array.shape) for name, array in arrays.items()}:
+    if _kinds(told) != _kinds({name: (array.dtype, array.shape) for name, array in arrays.items()}):
         raise CheckpointError(f"{path}: is of another kind of stack than this one")
     for each in header.arrays:
+        if arrays[each.name].shape != each.shape:
+            arrays[each.name] = np.empty(each.shape, each.dtype)
         target = _bytes(arrays[each.name])
         if file.readinto(target) != len(target) or crc32(target) != each.crc32:
             raise CheckpointError(f"{path}: its {each.name} is damaged")
+    return arrays
+
+
+def _kinds(arrays: Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]]) -> dict[str, object]:
+    """What must be alike: of flat lists not their length, as they name what is torn alone."""
+    return {name: (dtype, None if len(shape) == 1 else shape) for name, (dtype, shape) in arrays.items()}
 
 
 def _arrays(planes: Planes) -> dict[str, NDArray[Any]]:
