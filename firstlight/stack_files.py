@@ -105,16 +105,15 @@ class _Pace:
         self._tell, self._remaining = tell, Remaining()
         self._total = sum(len(paths) for paths in by_filter.values())
         self._again = (job.method != LIVE) + (job.drizzle is not None)
-        self._number = self._stacked = 0
+        self._number = 0
 
-    def known(self, number: int, stacked: int) -> None:
+    def known(self, number: int) -> None:
         """Some were done before."""
         self._number += number
-        self._stacked += stacked
 
-    def done(self, sub: SubReport, took_s: float) -> None:
+    def done(self, sub: SubReport, stacked: int, took_s: float) -> None:
         """One more is done. What reads all of them again in the end is reckoned with."""
-        self.known(1, int(sub.accepted))
+        self._number += 1
         self._remaining.add(took_s)
         each_s = self._remaining.each_s
         todo = self._total - self._number + self._again * self._total
@@ -123,8 +122,8 @@ class _Pace:
                 sub=sub,
                 number=self._number,
                 total=self._total,
-                stacked=self._stacked,
-                rejected=self._number - self._stacked,
+                stacked=stacked,
+                rejected=self._number - stacked,
                 per_minute=60 / each_s if each_s else None,
                 left_s=self._remaining.left_s(todo),
             )
@@ -135,11 +134,11 @@ def _stack(run: StackRun, name: str | None, paths: Sequence[Path], pace: _Pace) 
     run.check()
     entries = run.entries(name)
     missing = [path for path in paths if str(path) not in entries]
-    pace.known(len(paths) - len(missing), sum(entry.standing.inside for entry in entries.values()))
+    pace.known(len(paths) - len(missing))
     before = perf_counter()
     for read in read_ahead(missing):
         sub = run.add(read)
         now = perf_counter()
-        pace.done(sub, now - before)
+        pace.done(sub, run.stacked, now - before)
         before = now
         run.check()

@@ -68,7 +68,8 @@ class Results:
         """Write the stacks of these filters, of all that there are, as they stand."""
         run = self._run
         outputs, previews = run.job.outputs(run.work.names), run.job.previews(run.work.names)
-        for name in names:
+        moved = [name for name in self._stacks if self._unname(name, outputs[name])]
+        for name in dict.fromkeys([*names, *moved]):
             if name in run.stack(name).filters:
                 image, entries = run.stack(name).snapshot(name), run.entries(name)
                 written = _written(run, image, entries, outputs[name], previews.get(name), [], LIVE)
@@ -90,6 +91,15 @@ class Results:
             run.tell(Said(message=f"{label(name)}: none of its lights can be stacked", warning=True))
             return
         self._stacks[name], self._pictures[name] = made
+
+    def _unname(self, name: str | None, output: Path) -> bool:
+        """Remove what was written of a filter while it was the only one, if it gets another name now."""
+        before = self._stacks.get(name)
+        if before is None or before.path == str(output):
+            return False
+        for path in filter(None, (before.path, before.preview)):
+            Path(path).unlink(missing_ok=True)
+        return True
 
     def colours(self) -> None:
         """Write the colours of all filters together, if previews are wanted and the filters allow it."""

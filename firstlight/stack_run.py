@@ -22,6 +22,7 @@ from library.reading import Frame, read_frame
 from library.windows import Spool
 from livestack.engine import Sub
 from livestack.errors import LiveStackError, NotAlignedError
+from livestack.events import SubAccepted
 from livestack.keeper import KeptStack, Moved, Trouble
 from livestack.ledger import By, Entry
 from livestack.restack import StoredSub
@@ -53,6 +54,7 @@ class StackRun:
         self._open: dict[str | None, KeptStack] = {}
         self._reference = job.reference
         self._unread: dict[Path, SubReport] = {}
+        self._inside: dict[str | None, int] = {}
 
     def __enter__(self) -> StackRun:
         return self
@@ -64,6 +66,11 @@ class StackRun:
     def unread(self) -> Mapping[Path, SubReport]:
         """The files that could not be read."""
         return self._unread
+
+    @property
+    def stacked(self) -> int:
+        """How many subs are in the stacks, as things stand."""
+        return sum(self._inside.values())
 
     @property
     def reference(self) -> Path | None:
@@ -88,6 +95,7 @@ class StackRun:
         except LiveStackError as error:
             raise FirstlightError(str(error)) from error
         self._open[name] = kept
+        self._inside[name] = sum(entry.standing.inside for entry in kept.entries.values())
         if not kept.entries and self._reference is not None:
             self._refer(kept, self._reference)
         self._note_reference(kept)
@@ -121,6 +129,7 @@ class StackRun:
         known = name in kept.entries
         outcome = kept.add(sub, note)
         if not known:
+            self._inside[frame.meta.filter] += isinstance(outcome.event, SubAccepted)
             seconds = {"read": read_s, **outcome.stage_seconds, "total": read_s + perf_counter() - started}
             self.work.tell(name, seconds, outcome.dark_scaling)
         self._note_reference(kept)
@@ -252,6 +261,8 @@ class StackRun:
             self.tell(Said(message=told.message, warning=True))
             return
         standing, name = told.entry.standing, Path(told.entry.frame_id).name
+        if told.entry.filter in self._inside:
+            self._inside[told.entry.filter] += 1 if standing.inside else -1
         text = f"{name} goes back in" if standing.inside else f"{name} is taken out: {standing.why}"
         self.tell(Said(message=text))
 

@@ -194,10 +194,8 @@ class _Following:
 
     def _counts(self) -> tuple[int, int]:
         """Subs in and not in the stacks."""
-        if self._run is None:
-            return 0, 0
-        inside = [e.standing.inside for name in self._work.names for e in self._run.entries(name).values()]
-        return sum(inside), len(inside) - sum(inside) + len(self._run.unread)
+        stacked = 0 if self._run is None else self._run.stacked
+        return stacked, len(self._work.tried) - stacked
 
     def _is_enough(self) -> bool:
         until = self._until

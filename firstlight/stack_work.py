@@ -86,6 +86,8 @@ class WorkFolder:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._lock is not None and not self.tried:
+            self.remove()
         self._unlock()
 
     def begin(self, *, anew: bool) -> None:
@@ -95,6 +97,7 @@ class WorkFolder:
             self._lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
+            self._unlock()
             raise FirstlightError(
                 f"{self.path}: another process is stacking into the same output; end that one first"
             ) from error
