@@ -45,6 +45,8 @@ class Night:
     def __init__(self, *, plan: Plan, library: Library, stream: EventStream, stacker: StackerLink) -> None:
         self._plan, self._library, self._stream, self._stacker = plan, library, stream, stacker
         self._lights: asyncio.Queue[FrameRecord | Ask] = asyncio.Queue()
+        self._restacks = 0
+        self._finishing = False
         self._cameras: dict[object, Camera] = {}
         self._masters: dict[Path, MasterSummary] = {}
         self._told: dict[str | None, object] = {}
@@ -60,7 +62,11 @@ class Night:
 
     def ask(self, ask: Ask) -> None:
         """Do what is asked of the stack; the answer is an event."""
-        if ask.word == "restack":
+        if self._finishing:
+            text = "the night is ending: start it again to change its stack"
+            self._stream.emit(Answer(token=ask.token, refused=True, text=text))
+        elif ask.word == "restack":
+            self._restacks += 1
             self._lights.put_nowait(ask)
         else:
             self._stacker.ask(ask)
@@ -80,7 +86,8 @@ class Night:
             await self._lights.join()
             await self._stacker.drained()
             await self._restack_if_masters_changed()
-            await self._stacker.drained()
+            await self._all_stacked()
+            self._finishing = True
             stacked = await self._stacker.finish()
         finally:
             for task in helpers:
@@ -137,10 +144,20 @@ class Night:
             finally:
                 self._lights.task_done()
 
+    async def _all_stacked(self) -> None:
+        """Return when nothing that was wished for meanwhile is left to do."""
+        await self._stacker.drained()
+        while self._restacks:
+            await self._lights.join()
+            await self._stacker.drained()
+
     async def _restack(self, ask: Ask) -> None:
         """Everything again, with the best masters that there are now."""
-        jobs = [await self._job(record) for record in await self._shot()]
-        await self._stacker.restack(jobs)
+        try:
+            jobs = [await self._job(record) for record in await self._shot()]
+            await self._stacker.restack(jobs)
+        finally:
+            self._restacks -= 1
         self._stream.emit(Answer(token=ask.token, refused=False, text=f"stacking {len(jobs)} subs again"))
 
     async def _build_masters(self) -> None:

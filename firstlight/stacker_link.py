@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -101,32 +102,38 @@ class StackerLink:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while await self._next():
-                pass
+            while self._pressing:
+                try:
+                    await self._next()
+                except Exception as error:  # noqa: BLE001 - a fault of ours here must not end the night
+                    traceback.print_exc()
+                    self._emit(Log(level="error", message=f"the stack stumbled: {error!r}; see session.log"))
             self._idle.set()
 
-    async def _next(self) -> bool:
+    @property
+    def _pressing(self) -> bool:
+        return bool(self._asks or self._anew or self._waiting or self._work)
+
+    async def _next(self) -> None:
         """Do the most pressing thing: a wish, a new light, one to be stacked again, a slice of a restack."""
         if self._asks:
-            await self._obey(self._asks[0])
-            self._asks.popleft()
+            await self._obey(self._asks.popleft())
         elif self._anew and (not self._waiting or not self._founded):
             await self._stack_again()
         elif self._waiting:
             await self._stack_next()
-        elif self._work:
-            await self._work_on()
         else:
-            return False
-        return True
+            await self._work_on()
 
     async def _stack_next(self) -> None:
         now = asyncio.get_running_loop().time()
         refresh = not self._anew and (len(self._waiting) == 1 or now - self._painted > REFRESH_S)
-        await self._stack(self._waiting[0], refresh=refresh)
+        try:
+            await self._stack(self._waiting[0], refresh=refresh)
+        finally:
+            self._waiting.popleft()
         if refresh:
             self._painted = asyncio.get_running_loop().time()
-        self._waiting.popleft()
         self._emit(StackQueue(waiting=len(self._waiting)))
 
     async def _stack_again(self) -> None:
@@ -144,14 +151,15 @@ class StackerLink:
 
     async def _work_on(self) -> None:
         """Let the process do a slice of what is left to do in the background."""
+        self._work = False  # until the answer says otherwise
         try:
             await self._request({"work": True, "refresh": True})
             self._deaths_at_work = 0
         except StackerDiedError:
             self._deaths_at_work += 1
             await self._again()
-            if self._deaths_at_work >= MOST_DEATHS:
-                self._work = False
+            self._work = self._deaths_at_work < MOST_DEATHS
+            if not self._work:
                 message = "the stacking process died on a restack again and again; see session.log"
                 self._emit(Log(level="error", message=message))
 

@@ -62,7 +62,7 @@ class StackerProcess:
                 await self._process.stdin.drain()
                 while (line := await self._replies.readline()).endswith(b"\n"):
                     answer: dict[str, Any] = json.loads(line)
-                    if "done" in answer:
+                    if "event" not in answer:
                         return answer
                     say(decode(line).event)
             except ConnectionError as error:

@@ -13,7 +13,18 @@ import pytest
 
 from acquire.devices import Observatory
 from acquire.plan import CameraSettings, Lights, Plan
-from firstlight.events import CalibrationChosen, DarkScaled, Event, Log, Summary
+from firstlight.asking import Ask
+from firstlight.events import (
+    AdviceGiven,
+    Answer,
+    CalibrationChosen,
+    DarkScaled,
+    Event,
+    Log,
+    Restacking,
+    SubGraded,
+    Summary,
+)
 from firstlight.night import Night
 from firstlight.paths import Root
 from firstlight.stacker_link import StackerLink
@@ -24,7 +35,7 @@ from library.frames import FrameKind
 from library.masters import build_masters
 from library.reading import read_frame
 from library.store import Library
-from livestack.events import SubAccepted
+from livestack.events import StackUpdated, SubAccepted
 from tests.acquire.clocks import FakeClock
 from tests.acquire.fakes import FakeCamera
 from tests.library.dark_camera import DarkCamera
@@ -44,6 +55,7 @@ class Dome:
     root: Root
     library: Library
     camera: DarkCamera = field(default_factory=lambda: DarkCamera(shape=SKY.shape))
+    running: Night | None = None
 
     def shoot_lights(self) -> None:
         own = np.random.default_rng(5)
@@ -65,7 +77,7 @@ class Dome:
             self.library.add(fits_bytes(pixels, cards), name)
 
     def night(self, meanwhile: Callable[[Event], None] = lambda _event: None) -> list[Event]:
-        """What a night says; ``meanwhile`` is called at each event."""
+        """What a night says; ``meanwhile`` is called at each event, with :attr:`running` the night."""
         said: list[Event] = []
 
         async def run() -> None:
@@ -82,8 +94,8 @@ class Dome:
                 folder = self.root.stack("M 27", PLAN.plan_id)
                 link = StackerLink(StackerProcess(folder, self.root.pictures, "M 27", log), stream.emit)
                 try:
-                    night = Night(plan=PLAN, library=self.library, stream=stream, stacker=link)
-                    await night.run(Observatory(camera=FakeCamera(FakeClock())))
+                    self.running = Night(plan=PLAN, library=self.library, stream=stream, stacker=link)
+                    await self.running.run(Observatory(camera=FakeCamera(FakeClock())))
                 finally:
                     await link.close()
                     stream.close()
@@ -158,3 +170,83 @@ def test_a_frame_that_a_master_leaves_out_is_a_warning_and_no_error(dome: Dome) 
     logs = [(event.level, event.message) for event in said if isinstance(event, Log)]
     assert [level for level, message in logs if "was left out" in message] == ["warning"]
     assert "error" not in {level for level, _ in logs}
+
+
+def picture(summary: Event) -> np.ndarray[Any, Any]:
+    assert isinstance(summary, Summary)
+    return read_frame(summary.stacks[0].fits).pixels
+
+
+def test_a_sub_taken_out_at_the_telescope_is_out_of_the_stack_and_stays_out(dome: Dome) -> None:
+    asked = False
+
+    def take_out(event: Event) -> None:
+        nonlocal asked
+        if isinstance(event, SubAccepted) and event.frame_id == "light2" and not asked:
+            asked = True
+            assert dome.running is not None
+            dome.running.ask(Ask(word="out", subs=("light1",), token="t"))
+
+    said = dome.night(take_out)
+    answers = [event for event in said if isinstance(event, Answer)]
+    assert answers == [Answer(token="t", refused=False, text="1 sub taken out")]
+    summary = said[-1]
+    assert isinstance(summary, Summary)
+    assert (summary.subs_shot, summary.subs_accepted, summary.subs_rejected) == (3, 2, 1)
+    assert summary.stacks[0].subs == 2
+    assert [event.done for event in said if isinstance(event, Restacking)][-1] == 1.0
+    before = picture(summary)
+
+    again = dome.night()
+    summary = again[-1]
+    assert isinstance(summary, Summary)
+    assert (summary.subs_accepted, summary.stacks[0].subs) == (2, 2), "the next run of the night knows it"
+    graded = {event.frame_id: event for event in again if isinstance(event, SubGraded)}
+    assert {name: (each.inside, each.by) for name, each in graded.items()} == {
+        "light0": (True, "rules"),
+        "light1": (False, "hand"),
+        "light2": (True, "rules"),
+    }
+    np.testing.assert_array_equal(picture(summary), before)
+
+
+@pytest.mark.slow
+def test_a_night_that_goes_on_stacks_nothing_twice_and_ends_with_the_same_picture(dome: Dome) -> None:
+    whole = dome.night()
+    looked = [event.seconds for event in whole if isinstance(event, SubAccepted)]
+    again = dome.night()
+    told = [event.seconds for event in again if isinstance(event, SubAccepted)]
+    assert told == looked, "what was said of each, not what was found anew"
+    np.testing.assert_array_equal(picture(again[-1]), picture(whole[-1]))
+
+
+@pytest.mark.slow
+def test_everything_again_when_it_is_asked_for(dome: Dome) -> None:
+    asked = False
+
+    def again(event: Event) -> None:
+        nonlocal asked
+        if isinstance(event, StackUpdated) and event.subs == 3 and not asked:
+            asked = True
+            assert dome.running is not None
+            dome.running.ask(Ask(word="restack", token="t"))
+
+    said = dome.night(again)
+    assert [event.text for event in said if isinstance(event, Answer)] == ["stacking 3 subs again"]
+    summary = said[-1]
+    assert isinstance(summary, Summary)
+    assert summary.stacks[0].subs == 3
+
+
+def test_grades_and_advice_come_with_the_stack(dome: Dome) -> None:
+    said = dome.night()
+    graded = [event for event in said if isinstance(event, SubGraded)]
+    assert [each.frame_id for each in graded] == ["light0", "light1", "light2"]
+    assert all(each.inside and each.by == "rules" and each.weight for each in graded)
+    assert all(0.8 < (each.roundness or 0) <= 1.0 for each in graded)
+    last = [event for event in said if isinstance(event, StackUpdated)][-1]
+    assert last.rejected_fraction is not None
+    assert 2.0 < (last.effective_subs or 0) <= 3.0
+    advice = [event.advice for event in said if isinstance(event, AdviceGiven)][-1]
+    assert advice.snr.subs == 3
+    assert advice.snr.gain == pytest.approx(last.snr_gain)
