@@ -30,8 +30,8 @@ def lights(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     for i in range(N_LIGHTS):
         path = folder / f"c{i}.fits"
         stamp = when(EVERY * i).replace(tzinfo=None).isoformat(timespec="milliseconds")
-        known = {"IMAGETYP": "Light Frame", "FILTER": "L", "EXPTIME": 30.0, "DATE-OBS": stamp}
-        cards: list[Card] = [(keyword, value, "") for keyword, value in known.items()]
+        cards: list[Card] = [("IMAGETYP", "Light Frame", ""), ("FILTER", "L", ""), ("EXPTIME", 30.0, "")]
+        cards.append(("DATE-OBS", stamp, ""))
         write_image(path, light(EVERY * i, motion(), rng).pixels, cards)
         paths.append(path)
     return paths
