@@ -156,12 +156,11 @@ class Ledger:
             if "sub" in line and line["sub"]["placed"] is not None and "patches" not in line:
                 packed = self._packed[line["sub"]["frame_id"]]
                 assert isinstance(packed, bytes)
-                line["patches"] = plain(_append(self.folder / PATCHES, packed))
+                line["patches"] = plain(_append(self.folder / PATCHES, packed)) if packed else None
         text = "".join(f"{json.dumps(line, allow_nan=False)}\n" for line in self._lines)
         append_text(self.folder / LINES, text, durably=True)
         for line in self._lines:
-            if "patches" in line:
-                self._packed[line["sub"]["frame_id"]] = whole(_Packed, line["patches"])
+            self._keep_place(line)
         self._lines.clear()
 
     def _note(self, line: dict[str, Any]) -> None:
@@ -181,8 +180,7 @@ class Ledger:
     def _take(self, line: dict[str, Any]) -> None:
         if "sub" in line:
             entry = whole(Entry, line["sub"])
-            if line.get("patches") is not None:
-                self._packed[entry.frame_id] = whole(_Packed, line["patches"])
+            self._keep_place(line)
             self.entries[entry.frame_id] = entry
         elif "standing" in line:
             self.entries[line["frame_id"]] = replace(
@@ -194,6 +192,11 @@ class Ledger:
             self.rules = whole(Rules, line["rules"])
         else:
             self.reference = line["reference"]
+
+    def _keep_place(self, line: dict[str, Any]) -> None:
+        if "patches" in line:
+            place = line["patches"]
+            self._packed[line["sub"]["frame_id"]] = b"" if place is None else whole(_Packed, place)
 
     def _unpacked(self, packed: _Packed) -> bytes | None:
         try:
@@ -231,12 +234,16 @@ def _append(path: Path, data: bytes) -> _Packed:
 
 def _packed(patches: Patches) -> bytes:
     """Steps from place to place, then values, byte by byte of their words: so they deflate best."""
+    if not len(patches.places):
+        return b""
     steps = np.diff(patches.places, prepend=0).astype("<i4")
     values = patches.values.astype("<f4")
     return zlib.compress(b"".join(each.view(np.uint8).reshape(-1, 4).T.tobytes() for each in (steps, values)))
 
 
 def _patches(packed: bytes) -> Patches:
+    if not packed:
+        return Patches()
     words = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(2, 4, -1).transpose(0, 2, 1)
     steps, values = (np.ascontiguousarray(each).reshape(-1) for each in words)
     places = np.cumsum(steps.view("<i4"), dtype=np.int64)
