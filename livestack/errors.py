@@ -29,3 +29,7 @@ class CheckpointError(LiveStackError):
 
 class CometError(LiveStackError):
     """How the comet moves cannot be told from what was given."""
+
+
+class CanvasError(LiveStackError):
+    """Panels that do not make one picture, or too large a one."""
