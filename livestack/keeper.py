@@ -312,7 +312,8 @@ class KeptStack:
         if not self._flush():
             return
         for track in self._tracks.values():
-            if track.checkpoint_is_due or (force and track.unsaved):
+            known = self.entries.keys() >= set(track.held[-1:])  # not so if adding it was interrupted
+            if known and (track.checkpoint_is_due or (force and track.unsaved)):
                 self._tried(track.save)
 
     def _flush(self) -> bool:

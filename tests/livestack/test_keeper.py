@@ -161,6 +161,32 @@ def test_the_next_sub_is_placed_as_if_nothing_had_happened(tmp_path: Path) -> No
     assert_same(stacked(tmp_path / "killed", subs), whole)
 
 
+@pytest.mark.parametrize("where", ["livestack.engine.LiveStack.again", "livestack.ledger.Ledger.add"])
+def test_a_sub_whose_adding_is_interrupted_is_in_no_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    subs = night(4)
+    wanted = stacked(tmp_path / "whole", subs)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with kept(tmp_path / "torn", subs.get) as (stack, _):
+        stack.add(subs["00"])
+        stack.add(subs["01"])
+        with monkeypatch.context() as patch:
+            patch.setattr(where, interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                stack.add(subs["02"])
+        stack.save()
+    with kept(tmp_path / "torn", subs.get) as (stack, told):
+        assert list(stack.entries) == ["00", "01"]
+        for each in subs.values():
+            stack.add(each)
+        assert_same(pictures(stack), wanted)
+        assert told.every == []
+
+
 def test_a_reference_that_is_not_stacked_outlives_a_kill(tmp_path: Path) -> None:
     subs, reference = night(3), exposed(12)
     with kept(tmp_path, subs.get) as (stack, _):
