@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -97,7 +98,9 @@ def test_a_reference_of_no_use_is_told(tmp_path: Path, night: Path) -> None:
         stack_files([night], StackJob(output=tmp_path / "o.fits", reference=tmp_path / "gone.fits"))
 
 
-@pytest.mark.parametrize("method", ["mean", "median", "winsorized:low=3,high=2.5"])
+@pytest.mark.parametrize(
+    "method", ["mean", "winsorized:low=3,high=2.5", pytest.param("median", marks=pytest.mark.slow)]
+)
 def test_an_exact_method_at_the_end(tmp_path: Path, night: Path, method: str) -> None:
     told: list[Told] = []
     job = StackJob(output=tmp_path / "o.fits", method=method)
@@ -189,6 +192,21 @@ def test_interrupted_the_same_command_goes_on_and_the_stack_is_the_same(tmp_path
     assert not list(tmp_path.glob(".*"))
 
 
+@pytest.mark.slow
+def test_interrupted_in_the_restack_at_the_end_no_light_is_looked_at_again(
+    tmp_path: Path, night: Path
+) -> None:
+    told: list[Told] = []
+    job = StackJob(output=tmp_path / "o.fits", method="sigma")
+    asked = itertools.count()  # before the first light, after each of six, and then in the restack
+    with pytest.raises(StackInterruptedError):
+        stack_files([night], job, told.append, lambda: next(asked) > 6)
+    assert len([each for each in told if isinstance(each, SubDone)]) == 6
+    told.clear()
+    assert stack_files([night], job, told.append).accepted == 6
+    assert not [each for each in told if isinstance(each, SubDone)]
+
+
 def test_interrupted_between_filters_the_geometry_stays(tmp_path: Path) -> None:
     for number in range(6):
         light(tmp_path / "night" / f"{'LR'[number // 3]}{number}.fits", number, filter_name="LR"[number // 3])
@@ -202,7 +220,14 @@ def test_interrupted_between_filters_the_geometry_stays(tmp_path: Path) -> None:
     assert (tmp_path / "o_R.fits").read_bytes() == wanted
 
 
-@pytest.mark.parametrize("what", ["front", "gone", "master", "reference", "rewritten", "fresh"])
+@pytest.mark.parametrize(
+    "what",
+    [
+        "front",
+        "master",
+        *(pytest.param(rare, marks=pytest.mark.slow) for rare in ("gone", "reference", "rewritten", "fresh")),
+    ],
+)
 def test_what_would_change_the_picture_begins_anew_and_says_so(
     tmp_path: Path, night: Path, what: str
 ) -> None:
