@@ -170,6 +170,7 @@ print(peak(10), peak(20), peak(120))
 """
 
 
+@pytest.mark.slow
 def test_memory_and_open_files_do_not_grow_with_the_number_of_subs(tmp_path: Path) -> None:
     """A hundred subs more are 210 MB of registered pixels more, and more files than may be open."""
     path = tmp_path / "sub.fits"
