@@ -41,8 +41,8 @@ def when(i: int) -> datetime:
     return DUSK + timedelta(seconds=60 * i)
 
 
-def comet_at(moment: datetime) -> NDArray[np.float64]:
-    return np.asarray(START + SPEED * (moment - DUSK).total_seconds() / 3600)
+def comet_at(moment: datetime, slower: float = 1.0) -> NDArray[np.float64]:
+    return np.asarray(START + SPEED / slower * (moment - DUSK).total_seconds() / 3600)
 
 
 def draw_comet(frame: Frame, place: NDArray[np.float64]) -> None:
@@ -52,9 +52,9 @@ def draw_comet(frame: Frame, place: NDArray[np.float64]) -> None:
     frame += COMA_PEAK / (1 + ((x - place[0]) ** 2 + (y - place[1]) ** 2) / COMA_PX**2) ** 2
 
 
-def light(i: int, where: Matrix, rng: np.random.Generator) -> Sub:
+def light(i: int, where: Matrix, rng: np.random.Generator, slower: float = 1.0) -> Sub:
     frame = SKY.expose(where, rng, fwhm_px=rng.uniform(2.4, 3.0), sky_adu=LEVEL, noise_adu=NOISE)
-    middle = comet_at(when(i) + timedelta(seconds=15))
+    middle = comet_at(when(i) + timedelta(seconds=15), slower)
     draw_comet(frame, apply(np.asarray(np.linalg.inv(where), np.float64), middle[None])[0])
     one = sub(frame, str(i))
     return replace(one, meta=replace(one.meta, date_obs=when(i)))
@@ -73,11 +73,11 @@ def again(one: Sub) -> Callable[[], Sub]:
 
 
 @cache
-def night() -> Night:
+def night(slower: float = 1.0) -> Night:
     rng = np.random.default_rng(12)
     stack, subs, placed, seen = LiveStack(), [], [], []
     for i in range(N_SUBS):
-        one = light(i, motion(0.3 * i, -0.2 * i, 180.0 if i > 20 else 0.0), rng)
+        one = light(i, motion(0.3 * i, -0.2 * i, 180.0 if i > 20 else 0.0), rng, slower)
         outcome = stack.process(one)
         assert isinstance(outcome.event, SubAccepted), outcome.event
         assert outcome.placed is not None
@@ -182,17 +182,19 @@ def test_the_comet_keeps_its_flux_and_profile() -> None:
     assert peak == pytest.approx(truth[row, column] - LEVEL, rel=0.02)
 
 
-def residual(image: NDArray[np.floating], coverage: NDArray[np.uint16]) -> tuple[float, float]:
-    """Standard deviation of what is left of the stars at their trails, and of the noise by differences."""
+def residual(
+    image: NDArray[np.floating], coverage: NDArray[np.uint16], centre: NDArray[np.float64]
+) -> tuple[float, float]:
+    """Standard deviation of what is left beside the comet, and the noise of the mean."""
     truth = np.full(SHAPE, LEVEL)
-    draw_comet(truth, epoch_place())
+    draw_comet(truth, centre)
     rest = (image - truth)[40:-40, 60:-60]
     well = (coverage >= 0.8 * coverage.max())[40:-40, 60:-60]
     return float(rest[well].std()), NOISE / np.sqrt(N_SUBS)
 
 
 def test_star_trails_are_within_the_noise() -> None:
-    spread, noise = residual(pictures().comet.pixels, pictures().comet.coverage)
+    spread, noise = residual(pictures().comet.pixels, pictures().comet.coverage, epoch_place())
     assert spread < 1.15 * noise
 
 
@@ -223,9 +225,36 @@ def test_a_live_stack_follows_the_comet() -> None:
         event = stack.add(one)
         assert isinstance(event, SubAccepted), event
     image = stack.snapshot("L")
-    spread, noise = residual(image.pixels, image.coverage)
+    spread, noise = residual(image.pixels, image.coverage, epoch_place())
     assert spread < 1.6 * noise
     timeless = replace(night().subs[3], meta=replace(night().subs[3].meta, date_obs=None))
     event = stack.add(timeless)
     assert isinstance(event, SubRejected)
     assert event.reason == "no time"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("slower", [2.7, 5.4])
+def test_slow_comets_keep_their_light_to_a_hundredth_or_so(slower: float) -> None:
+    """30 and 15 px in all."""
+    slow = night(slower)
+    found = find_motion(slow.seen)
+    assert (
+        max(float(np.hypot(*(found.at(t) - comet_at(t, slower)))) for t in (o.when for o in slow.placed))
+        < 0.1
+    )
+    made = stack_comet(slow.placed, slow.stack.basis.foundings[0], found)
+    centre, truth = comet_at(found.epoch, slower), np.full(SHAPE, LEVEL)
+    draw_comet(truth, centre)
+    for radius in (4.0, 15.0):
+        flux = photometry(made.comet.pixels, centre[None], radius)[0]
+        assert flux == pytest.approx(photometry(truth, centre[None], radius)[0], rel=0.015), radius
+    spread, noise = residual(made.comet.pixels, made.comet.coverage, centre)
+    assert spread < 1.15 * noise
+
+
+def test_a_comet_that_hardly_moves_is_to_be_marked() -> None:
+    stars = np.random.default_rng(14).uniform(0, 400, (100, 2))
+    seen = [Sightings(when(i), np.concatenate((stars, START[None] + 0.1 * i))) for i in range(20)]
+    with pytest.raises(CometError, match="mark"):
+        find_motion(seen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -46,3 +47,21 @@ def test_a_night_that_drifts_by_half_the_frame(realdata: Path) -> None:
     shifts = [event.shift_px for event in events if isinstance(event, SubAccepted)]
     assert shifts[-1] > 190
     assert stack.snapshot("Clear").subs == 20
+
+
+def test_frames_binned_by_two_join_those_that_are_not(realdata: Path) -> None:
+    stack, alone = LiveStack(), LiveStack()
+    for i, path in enumerate(sorted((realdata / "mono_hatp32").iterdir())):
+        frame = read_frame(path)
+        alone.add(Sub(frame_id=path.name, pixels=frame.pixels, meta=frame.meta))
+        pixels, meta = frame.pixels.astype(np.float32), frame.meta
+        if i % 2:
+            height, width = (n // 2 for n in pixels.shape)
+            pixels = pixels[: 2 * height, : 2 * width].reshape(height, 2, width, 2).mean(axis=(1, 3))
+            meta = replace(meta, binning=(2, 2))
+        event = stack.add(Sub(frame_id=path.name, pixels=pixels, meta=meta))
+        assert isinstance(event, SubAccepted), event
+    mixed, plain = stack.snapshot("Clear"), alone.snapshot("Clear")
+    assert mixed.noise_adu < 1.05 * plain.noise_adu
+    assert mixed.fwhm_px < 1.2 * plain.fwhm_px
+    assert mixed.background_adu == pytest.approx(plain.background_adu, abs=0.5)
