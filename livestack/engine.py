@@ -333,8 +333,10 @@ class LiveStack:
             )
         else:
             _check_channels(calibrating, stack)
-            scale = transparency_scale(seen.stars, pairs, stack.founding.reference_flux, area=area)
-            usual = scale if habit is None else habit.scales.get(name, scale)
+            known = None if habit is None else habit.scales.get(name)
+            fluxes = stack.founding.reference_flux
+            scale = transparency_scale(seen.stars, pairs, fluxes, area=area, otherwise=known or 1.0)
+            usual = known or scale
             if scale > self._settings.max_dimming * usual:
                 dimming = f"{scale / usual:.1f} times fainter than the first sub's"
                 raise _NotThisOne("clouds", f"its stars are {dimming}")

@@ -88,19 +88,24 @@ def background_mesh(small: NDArray[np.float32], binning: int) -> Mesh:
 
 
 def transparency_scale(
-    stars: Stars, pairs: NDArray[np.intp], reference_flux: NDArray[np.float64], *, area: float = 1.0
+    stars: Stars,
+    pairs: NDArray[np.intp],
+    reference_flux: NDArray[np.float64],
+    *,
+    area: float = 1.0,
+    otherwise: float = 1.0,
 ) -> float:
     """Return what to multiply a sub by so that its stars are as bright as the reference's.
 
     ``pairs`` (N, 2) index ``stars`` and ``reference_flux`` (NaN where unknown). The median ratio of the
-    brightest unsaturated pairs; 1 when there are fewer than five. One pixel of the sub fills ``area`` pixels
-    of the reference, each with its value, so that a star's flux grows by as much.
+    brightest unsaturated pairs; ``otherwise`` when there are fewer than five. One pixel of the sub fills
+    ``area`` pixels of the reference, each with its value, so that a star's flux grows by as much.
     """
     i, j = pairs.T
     good = ~stars.saturated[i] & (stars.snr[i] > _PHOTOMETRIC_SNR) & (reference_flux[j] > 0)
     chosen = np.flatnonzero(good)[:_PHOTOMETRIC_STARS]
     if len(chosen) < _MIN_PAIRS:
-        return 1.0
+        return otherwise
     return float(np.median(reference_flux[j[chosen]] / stars.flux[i[chosen]])) / area
 
 
