@@ -49,6 +49,9 @@ class Calibrating(Protocol):
     def again(self, choices: Choices, name: str | None, bayer_pattern: str | None) -> Masters:
         """What a light of this filter got that was calibrated so. Raises :class:`LibraryError`."""
 
+    def forget(self) -> None:
+        """Let go of the masters until they are wanted again."""
+
 
 @contextmanager
 def calibrating(wanted: Wanted, lights: Mapping[Path, FrameMeta], warn: Warn) -> Iterator[Calibrating]:
@@ -102,6 +105,9 @@ class _Given:
     def again(self, _choices: Choices, name: str | None, bayer_pattern: str | None) -> Masters:
         return self._load(name, bayer_pattern)
 
+    def forget(self) -> None:
+        self._load.cache_clear()
+
     def _flats_of(self, name: str | None) -> list[Path]:
         if name in self._flats or len(self._flats) < 2:
             return self._flats.get(name) or [path for paths in self._flats.values() for path in paths]
@@ -150,6 +156,9 @@ class _Matched:
 
     def again(self, choices: Choices, _name: str | None, bayer_pattern: str | None) -> Masters:
         return self._load(used(choices), bayer_pattern)
+
+    def forget(self) -> None:
+        self._load.cache_clear()
 
 
 def _above(dark: MasterChoice, bias: Path) -> MasterChoice:

@@ -145,14 +145,18 @@ def _final(
     run: StackRun, name: str | None, output: Path, preview: Path | None, comet: CometMode | None
 ) -> tuple[FilterReport, Small] | None:
     """Write the stack of a filter by the method asked for, and let go of it; None if no sub is in it."""
-    kept = run.stack(name)
-    if name not in kept.filters:
+    if name not in run.stack(name).filters:
         return None
-    run.save()
-    image, entries = kept.snapshot(name), dict(kept.entries)
-    if run.job.method == LIVE and run.job.drizzle is None and comet is None:
+    as_it_is = run.job.method == LIVE and run.job.drizzle is None and comet is None
+    if run.job.keep or not as_it_is:
+        run.save()
+    if as_it_is:
+        run.forget_masters()
+    image, entries = run.stack(name).snapshot(name), dict(run.entries(name))
+    if as_it_is:
+        run.close(name)
         return _written(run, image, entries, output, preview, [], LIVE)
-    sources, founding = run.sources(name), kept.founding(name)
+    sources, founding = run.sources(name), run.stack(name).founding(name)
     run.close(name)  # its planes would stand beside the subs
     if comet is not None:
         made, cards = comet.pictures(name, sources, founding)

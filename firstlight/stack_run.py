@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -103,10 +104,17 @@ class StackRun:
         return kept
 
     def close(self, name: str | None) -> None:
-        """Let go of a filter's stack, and of its memory."""
+        """Let go of a filter's stack, of its masters, and of their memory."""
         kept = self._open.pop(name, None)
         if kept is not None:
             kept.close()
+            del kept
+            self.forget_masters()
+            gc.collect()  # planes are large, and what holds them refers to itself
+
+    def forget_masters(self) -> None:
+        """They are read again if they are wanted again."""
+        self._calibrating.forget()
 
     def close_all(self) -> None:
         """Let go of all."""
@@ -268,16 +276,31 @@ class StackRun:
 
 
 def read_ahead(paths: Iterable[Path]) -> Iterator[Read]:
-    """Read frames, the next one while the last one is worked on."""
-    with ThreadPoolExecutor(1, "read ahead") as thread:
-        waiting = None
-        for path in paths:
-            coming = thread.submit(_read, path)
-            if waiting is not None:
-                yield waiting.result()
-            waiting = coming
-        if waiting is not None:
-            yield waiting.result()
+    """Read frames; the system fetches the next file while the last one is worked on."""
+    before: Path | None = None
+    for path in paths:
+        _announce(path)
+        if before is not None:
+            yield _read(before)
+        before = path
+    if before is not None:
+        yield _read(before)
+
+
+def _announce(path: Path) -> None:
+    """Have a file read into the system's cache, where it takes none of our memory."""
+    if not hasattr(os, "posix_fadvise"):
+        return  # not on macOS
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:
+        return  # reading it will say what is wrong
+    try:
+        os.posix_fadvise(file, 0, 0, os.POSIX_FADV_WILLNEED)
+    except OSError:
+        return
+    finally:
+        os.close(file)
 
 
 def _read(path: Path) -> Read:
