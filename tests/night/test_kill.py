@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
+import shutil
 import signal
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from acquire.plan_file import read_plan
@@ -78,6 +82,48 @@ def test_killing_the_screen_leaves_the_night(root: Path, start: Callable[..., Ni
     assert back.process.wait() == 0
 
 
+def pictures(root: Path) -> dict[str, Any]:
+    """The pixels of every stack that the night left."""
+    summary = [each for each in journal(root) if each["event"] == "summary"][-1]
+    return {each["filter"]: read_frame(each["fits"]).pixels for each in summary["stacks"]}
+
+
+@pytest.mark.parametrize("whom", ["the stacker", "everything"])
+def test_the_stack_after_a_kill_is_the_stack_without_one(
+    root: Path, start: Callable[..., Night], whom: str
+) -> None:
+    night = start(*DEMO)
+    night.until("sub_accepted", 3)
+    if whom == "everything":
+        kill_night(root)
+        assert firstlight(*DEMO, "--json", "--root", root).returncode == 0
+    else:
+        kill_child(root, "firstlight.stacker")
+        night.until("summary")
+        night.process.wait()
+    after = pictures(root)
+    (ledger,) = (root / "stacks").glob("*/ledger.jsonl")
+    looked = [json.loads(line) for line in ledger.read_text().splitlines() if '"sub"' in line]
+    assert len(looked) == 6, "each sub was looked at once"
+    shutil.rmtree(root / "stacks")
+    assert firstlight(*DEMO, "--json", "--root", root).returncode == 0
+    whole = pictures(root)
+    assert after.keys() == whole.keys()
+    for name, pixels in whole.items():
+        np.testing.assert_array_equal(after[name], pixels)
+
+
+def kill_child(root: Path, child: str) -> None:
+    """``kill -9`` one of the session's processes."""
+    session = session_pid(root)
+    assert session is not None
+    for pid in Path(f"/proc/{session}/task/{session}/children").read_text().split():
+        if child.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+            os.kill(int(pid), signal.SIGKILL)
+            return
+    raise AssertionError(f"there is no {child}")
+
+
 @pytest.mark.parametrize("child", ["firstlight.stacker", "acquire.indi.worker", "simulators"])
 def test_killing_one_process_costs_at_most_the_exposure_in_hand(
     root: Path, start: Callable[..., Night], child: str
@@ -85,14 +131,7 @@ def test_killing_one_process_costs_at_most_the_exposure_in_hand(
 
     night = start(*DEMO)
     night.until("sub_accepted", 2)
-    session = session_pid(root)
-    assert session is not None
-    for pid in Path(f"/proc/{session}/task/{session}/children").read_text().split():
-        if child.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
-            os.kill(int(pid), signal.SIGKILL)
-            break
-    else:
-        raise AssertionError(f"there is no {child}")
+    kill_child(root, child)
     summary = night.until("summary")
     assert summary["outcome"] == "done"
     assert summary["subs_accepted"] == 6

@@ -149,7 +149,8 @@ class PicturePanel(Container):
         if picture is None or not room.area or wanted == self._painted:
             return
         self._painted = wanted
-        self.run_worker(partial(self._paint, picture, room, red=red), exclusive=True)
+        # A function, not its coroutine: one that is cancelled before its turn is never begun.
+        self.run_worker(partial(self._paint, picture, room, red=red), exclusive=True)  # type: ignore[arg-type]  # its result is None
 
     async def _paint(self, picture: Picture, room: Size, *, red: bool) -> None:
         cell = (1, 2) if self.protocol == "halfcell" else PIXELS_PER_CELL
