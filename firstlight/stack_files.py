@@ -45,6 +45,7 @@ def stack_files(
     job.check()
     found = find_lights(lights, but=job.results())
     by_filter = _by_filter(found, tell)
+    _check_without(found, job)
     with WorkFolder(job) as work, calibrating(job.wanted, found.readable, warning_to(tell)) as masters:
         _begin(work, job, by_filter, tell)
         with StackRun(job, work, masters, tell, stop) as run:
@@ -86,6 +87,13 @@ def _by_filter(found: Lights, tell: Tell) -> ByFilter:
     for path, meta in found.metas.items():
         by_filter.setdefault(first if meta is None else meta.filter, []).append(path)
     return by_filter
+
+
+def _check_without(found: Lights, job: StackJob) -> None:
+    lights = {path.resolve() for path in found.metas} if job.without else set()
+    for path in job.without:
+        if path.resolve() not in lights:
+            raise FirstlightError(f"--without {path}: it is none of the lights")
 
 
 def _begin(work: WorkFolder, job: StackJob, by_filter: ByFilter, tell: Tell) -> None:

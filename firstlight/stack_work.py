@@ -69,9 +69,12 @@ class WorkFolder:
         if self._found != self._settings:
             other = [key for key in self._settings if self._found.get(key) != self._settings[key]]
             return f"the {' and '.join(other) or 'version'} changed"
-        again = (path for path, written_ns in self.tried.items() if written_ns != when_written_ns(Path(path)))
-        if (path := next(again, None)) is not None:
-            return f"{path} was written again, or is gone"
+        for path, written_ns in self.tried.items():
+            if when_written_ns(Path(path)) not in {
+                0,
+                written_ns,
+            }:  # what is gone is in its stack all the same
+                return f"{path} was written again"
         if lights is None:
             return None
         named = [[str(path) for path in paths] for paths in lights]

@@ -146,6 +146,11 @@ def test_a_sub_goes_out_by_hand_and_back_without_another_look(tmp_path: Path, ni
     assert not list(tmp_path.glob(".*"))
 
 
+def test_to_leave_out_what_is_no_light_is_a_mistake(tmp_path: Path, night: Path) -> None:
+    with pytest.raises(FirstlightError, match=r"--without .*nothing.fits: it is none of the lights"):
+        stack_files([night], StackJob(output=tmp_path / "o.fits", without=(night / "nothing.fits",)))
+
+
 def test_rules_and_grades(tmp_path: Path, night: Path) -> None:
     light(night / "m.fits", 7, fwhm_px=4.6)
     strict = StackJob(output=tmp_path / "o.fits", rules=rules(max_fwhm_px=4.0), report=tmp_path / "r.json")
@@ -244,7 +249,7 @@ def test_what_would_change_the_picture_begins_anew_and_says_so(
             why = "a.fits comes first now"
         case "gone":
             (night / "l0.fits").unlink()
-            why = "l0.fits was written again, or is gone"
+            why = "l0.fits is not among the lights any more"
         case "master":
             job, why = StackJob(output=out, wanted=Wanted(darks=[dark])), "the calibration files changed"
         case "reference":
