@@ -20,10 +20,13 @@ def warm_up() -> None:
     for row, column in rng.uniform(12, _SIDE - 12, (_STARS, 2)):
         sky += 5000 * np.exp(-((y - row) ** 2 + (x - column) ** 2) / 4)
     plane = np.ones((_SIDE, _SIDE), np.float32)
+    defects = np.zeros((_SIDE, _SIDE), np.uint8)
+    defects[_SIDE // 2, _SIDE // 2] = 1
+    masters = prepare(dark=plane, flat=plane, defects=defects)
     meta = FrameMeta(kind=FrameKind.LIGHT, width=_SIDE, height=_SIDE)
     stack = LiveStack()
     for number in range(2):
         frame = (sky + rng.normal(0, 10, sky.shape)).astype(np.uint16)
-        stack.add(Sub(frame_id=str(number), pixels=frame, meta=meta, masters=prepare(dark=plane, flat=plane)))
+        stack.add(Sub(frame_id=str(number), pixels=frame, meta=meta, masters=masters))
     for name in stack.filters:
         stack.snapshot(name)
