@@ -225,3 +225,17 @@ def test_m27_has_no_more_noise_than_sirils_own_stack_as_siril_measures_it(
         picture = np.asarray(image).astype(float)
     nebula, sky = picture[400:500, 520:640], picture[700:900, 100:600]
     assert np.median(nebula) > 1.3 * np.median(sky)
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(("folder", "subs"), [("mono_hatp32", 20), ("osc_ngc7023_seestar", 2)])
+def test_real_nights_stack_whole_and_lie_on_their_own_stack(
+    tmp_path: Path, realdata: Path, folder: str, subs: int
+) -> None:
+    first, again = StackJob(output=tmp_path / "a.fits"), tmp_path / "b.fits"
+    assert stack_files([realdata / folder], first).accepted == subs
+    report = stack_files([realdata / folder], StackJob(output=again, reference=first.output))
+    assert report.accepted == subs
+    one, other = (read_frame(path).pixels for path in (first.output, again))
+    both = (one != 0) & (other != 0)
+    assert np.corrcoef(one[both], other[both])[0, 1] > 0.98
