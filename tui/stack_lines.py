@@ -59,7 +59,7 @@ class Lines:
 
     def __init__(self, out: TextIO, now: Callable[[], float] = time.monotonic) -> None:
         self._out, self._now, self._tty = out, now, out.isatty()
-        self._said_s = -float("inf")
+        self._said_s = now()
         self._stands = False
 
     def tell(self, told: Told) -> None:
