@@ -26,7 +26,7 @@ from livestack.geometry import rotation_deg, size
 from livestack.look import Look, look
 from livestack.masters import Masters, check_shapes, saturation_level_adu
 from livestack.normalise import transparency_scale
-from livestack.placing import Placed
+from livestack.placing import Demosaic, Placed
 from livestack.setups import Habit, Setup
 from livestack.stack import Calibrating, FilterStack, Founding, StackImage
 from livestack.survey import counts
@@ -55,6 +55,7 @@ class Settings:
     """Weights go with FWHM to minus this power; 2 is best for faint stars, 0 for the smoothest sky."""
     comet: Motion | None = None
     """The picture follows a comet that moves so over the reference, and stars are left out."""
+    demosaic: Demosaic = "fine"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -340,7 +341,11 @@ class LiveStack:
             if scale > self._settings.max_dimming * usual:
                 dimming = f"{scale / usual:.1f} times fainter than the first sub's"
                 raise _NotThisOne("clouds", f"its stars are {dimming}")
-        placed = stack.place(calibrating, seen, warp, scale, fwhm_power=self._settings.fwhm_power)
+        placed = stack.place(
+            *(calibrating, seen, warp, scale),
+            fwhm_power=self._settings.fwhm_power,
+            demosaic=self._settings.demosaic,
+        )
         return stack, self._on_comet(sub, placed, calibrating.raw.shape, seen.stars, reference.stars)
 
     def _on_comet(

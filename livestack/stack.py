@@ -14,7 +14,7 @@ from livestack.kernels.keys import Coding, weight_class
 from livestack.look import Look, look
 from livestack.masters import Masters
 from livestack.normalise import Mesh, level_surface
-from livestack.placing import Placed
+from livestack.placing import Demosaic, Placed
 from livestack.planes import Light, Planes
 from livestack.survey import Raw
 from livestack.warp import Warp
@@ -130,7 +130,14 @@ class FilterStack:
         self.exposures_s.clear()
 
     def place(
-        self, sub: Calibrating, seen: Look, warp: Warp, scale: float | None, *, fwhm_power: float
+        self,
+        sub: Calibrating,
+        seen: Look,
+        warp: Warp,
+        scale: float | None,
+        *,
+        fwhm_power: float,
+        demosaic: Demosaic = "fine",
     ) -> Placed:
         """How a sub goes in that is to be multiplied by ``scale``; None leaves the founding one as it is."""
         founding = self.founding
@@ -149,6 +156,7 @@ class FilterStack:
             number=weight_class(_FIRST_WEIGHT * relative),
             noise_adu=seen.noise_adu,
             patches=seen.patches,
+            demosaic=demosaic,
             dark_factor=None if sub.dark_scaling is None else sub.dark_scaling.factor,
         )
 

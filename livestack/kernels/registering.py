@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from library.kernels.compiling import kernel
-from livestack.kernels.demosaic import demosaic
+from livestack.kernels.demosaic import FINE, REACH, demosaic
 from livestack.kernels.frames import fill_holes, load
 from livestack.kernels.resampling import along_columns, along_rows, directly, lowest
 from livestack.kernels.tiles import footprint, mask_holes, region_of
@@ -26,7 +26,7 @@ class Course(NamedTuple):
     (2, 2) is the quarter turn that is nearest to them, ``table`` the interpolation's. ``colours`` (2, 2) says
     which channel each pixel of a CFA's cell has, -1 for mono. ``levels`` (tiles, channels, 3) are added after
     ``scale``, as a plane over the tile. ``undershoot`` is how far below its neighbours an interpolated value
-    may be; ``zero`` (channels) is about the sky's level.
+    may be; ``zero`` (channels) is about the sky's level. ``demosaicing`` is the gain of a mosaic's colours.
     """
 
     maps: NDArray[np.float64]
@@ -37,6 +37,7 @@ class Course(NamedTuple):
     levels: Plane
     undershoot: np.float32
     zero: Plane
+    demosaicing: np.float32 = FINE
 
 
 @kernel(fast=True)
@@ -47,7 +48,7 @@ def registered(frame, course, tile, values, there):  # type: ignore[no-untyped-d
     """
     channels, rows, columns = values.shape
     cfa = course.colours[0, 0] >= 0
-    reach = course.table.shape[1] // 2 + (3 if cfa else 1)
+    reach = course.table.shape[1] // 2 + (REACH + 2 if cfa else 1)
     region = region_of(course.maps[tile], course.turn, rows, columns, reach, frame.raw.shape)
     if not region.reached:
         return False
@@ -64,7 +65,7 @@ def registered(frame, course, tile, values, there):  # type: ignore[no-untyped-d
         fill_holes(mosaic, present)
         mask_holes(present, region, there)
     if cfa:
-        demosaic(mosaic, course.colours, region.x0, region.y0, course.turn, piece)
+        demosaic(mosaic, course.colours, region.x0, region.y0, course.turn, course.demosaicing, piece)
     for channel in range(channels):
         ringing = brightest - course.zero[channel] > _RINGING * course.undershoot
         _resampled(piece[channel], region, course, ringing, values[channel])

@@ -16,7 +16,7 @@ from livestack.kernels.frames import Frame
 from livestack.kernels.keys import Coding
 from livestack.masters import Masters
 from livestack.normalise import Surface
-from livestack.placing import Placed
+from livestack.placing import Demosaic, Placed
 from livestack.planes import Light, Planes
 from livestack.survey import Patches, framed
 from livestack.warp import Bend, Warp
@@ -122,11 +122,11 @@ def spoiled(clean: Shot, rng: np.random.Generator) -> tuple[Shot, NDArray[np.boo
     return replace(clean, raw=bad.astype(np.float32)), np.asarray(np.abs(bad - clean.raw) > 1)
 
 
-def interpolated(shots: list[Shot], channels: int) -> Pixels:
+def interpolated(shots: list[Shot], channels: int, demosaic: Demosaic = "fine") -> Pixels:
     """The live stack's picture of the same subs: Lanczos-4, or demosaiced and bicubic."""
     planes = Planes(SHAPE, channels, Coding.over((SKY,) * channels, 65_535))
     for each in shots:
-        planes.add(Light(raw=each.raw, masters=Masters(), placed=each.placed))
+        planes.add(Light(raw=each.raw, masters=Masters(), placed=replace(each.placed, demosaic=demosaic)))
     return planes.picture().pixels
 
 

@@ -72,7 +72,7 @@ def test_stars_are_narrower_and_without_the_fringes_of_a_demosaiced_stack() -> N
     field = stars(3, fwhm_px=2.0)
     white = Field(field.positions, np.repeat(field.fluxes[:, :1], 3, axis=1), field.fwhm_px)
     shots = osc_shots(white)
-    plain = interpolated(shots, 3)
+    plain = interpolated(shots, 3, "bilinear")
     for scale, pixfrac in ((1, 1.0), (2, 0.7)):
         done = drizzle(shots, SHAPE, scale=scale, pixfrac=pixfrac, reference=Reference(plain))
         whole = filled(done)

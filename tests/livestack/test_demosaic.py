@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
 from livestack.geometry import Matrix
-from livestack.kernels.demosaic import demosaic
-from livestack.kernels.demosaic_fine import REACH, demosaic_fine
+from livestack.kernels.demosaic import BILINEAR, FINE, REACH, demosaic
 from livestack.survey import colours
 from livestack.warp import Warp
 from tests.livestack.dithered import SHAPE, SKY, Field, dithers, fluxes, mosaic, stars, widths
@@ -28,13 +27,13 @@ def fine(
     turn: NDArray[np.int64] = UPRIGHT,
 ) -> Layers:
     planes = np.full((3, *raw.shape), np.nan, np.float32)
-    demosaic_fine(raw.astype(np.float32), colours(pattern), x0, y0, turn, planes)
+    demosaic(raw.astype(np.float32), colours(pattern), x0, y0, turn, FINE, planes)
     return planes
 
 
 def fast(raw: NDArray[np.floating]) -> Layers:
     planes = np.empty((3, *raw.shape), np.float32)
-    demosaic(raw.astype(np.float32), colours("RGGB"), 0, 0, UPRIGHT, planes)
+    demosaic(raw.astype(np.float32), colours("RGGB"), 0, 0, UPRIGHT, BILINEAR, planes)
     return planes
 
 
