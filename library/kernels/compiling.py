@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -48,15 +49,25 @@ def kernel(*, fast: bool = False, inline: bool = False) -> Callable[[Kernel], Ke
     return compiled
 
 
+def is_kept(module: str) -> bool:
+    """Whether code that was compiled for a module of kernels is there from an earlier run."""
+    import_module(module)
+    return any(_folder(module).rglob("*.nbi"))
+
+
 @contextmanager
 def _kept_by_content(module: str) -> Iterator[None]:
     before: str = vars(config)["CACHE_DIR"]
-    top = Path(before or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    vars(config)["CACHE_DIR"] = str(top / "firstlight" / "kernels" / _content(module))
+    vars(config)["CACHE_DIR"] = str(_folder(module))
     try:
         yield
     finally:
         vars(config)["CACHE_DIR"] = before
+
+
+def _folder(module: str) -> Path:
+    top = Path(vars(config)["CACHE_DIR"] or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return top / "firstlight" / "kernels" / _content(module)
 
 
 @cache

@@ -230,5 +230,17 @@ def mend(first, last, frame, sources, weights, values):  # type: ignore[no-untyp
             else:
                 torn = True
         if torn:
-            total = np.median(known[:n]) if n >= _LEAST_SOURCES else np.float32(np.nan)
+            total = _median(known, n) if n >= _LEAST_SOURCES else np.float32(np.nan)
         values[i] = total
+
+
+@kernel()
+def _median(values, n):  # type: ignore[no-untyped-def]
+    """That of the first ``n``, which are sorted on the way."""
+    for i in range(1, n):
+        value, at = values[i], i
+        while at > 0 and values[at - 1] > value:
+            values[at] = values[at - 1]
+            at -= 1
+        values[at] = value
+    return np.float32(0.5) * (values[(n - 1) // 2] + values[n // 2])
