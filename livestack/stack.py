@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ from livestack.planes import Light, Planes
 from livestack.survey import Raw
 from livestack.warp import Warp
 from measure.noise import background_noise
-from measure.stars import typical_fwhm_px
+from measure.stars import Stars, typical_fwhm_px
 
 _WELL_COVERED = 0.9
 _FIRST_WEIGHT = 2.0**-1.5
@@ -192,14 +193,11 @@ def stack_image(
     """Measure a picture (H, W[, 3]) of subs of such exposures and noises, and freeze it."""
     subs = len(noises_adu)
     image = pixels if pixels.ndim == 2 else pixels.mean(axis=2)
+    stars = _stars(image, coverage == 0)
     most = int(coverage.max())
-    well = coverage >= min(_WELL_COVERED * subs, most)
+    well = coverage >= math.ceil(min(_WELL_COVERED * subs, most))
     if well.mean() <= 0.02:
-        well = coverage >= _WELL_COVERED * most
-    unseen = coverage == 0
-    image[unseen] = np.nan  # in place, as a copy of the picture is what a small machine may not have
-    stars = look(image, Masters(), saturation_adu=np.inf, search=False).stars
-    image[unseen] = 0
+        well = coverage >= math.ceil(_WELL_COVERED * most)
     known = [seconds for seconds in exposures_s if seconds is not None]
     return StackImage(
         filter=name,
@@ -214,6 +212,14 @@ def stack_image(
         background_adu=_median(image, well),
         rejected_fraction=rejected_fraction,
     )
+
+
+def _stars(image: NDArray[np.float32], unseen: NDArray[np.bool_]) -> Stars:
+    """Those of a picture, in place: a copy of it is what a small machine may not have."""
+    image[unseen] = np.nan
+    stars = look(image, Masters(), saturation_adu=np.inf, search=False).stars
+    image[unseen] = 0
+    return stars
 
 
 def channel_noise(pixels: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
