@@ -114,6 +114,7 @@ def dome(tmp_path: Path) -> Iterator[Dome]:
         yield found
 
 
+@pytest.mark.slow
 def test_a_night_without_a_fitting_dark_is_calibrated_with_the_model_s(dome: Dome) -> None:
     dome.camera.fill(dome.library, (-15.0, -5.0, 5.0), (0.0, 20.0, 60.0), n=4)
     build_masters(dome.library)
@@ -134,6 +135,7 @@ def test_a_night_without_a_fitting_dark_is_calibrated_with_the_model_s(dome: Dom
     assert [event.message for event in said if isinstance(event, Log)] == []
 
 
+@pytest.mark.slow
 def test_a_master_rebuilt_in_place_has_the_night_stacked_again(dome: Dome) -> None:
     """Three darks, and a fourth when the last light is in: the master keeps its name."""
     dome.camera.fill(dome.library, (-10.0,), (0.0, 30.0), n=3, plan_id=PLAN.plan_id)
@@ -162,6 +164,7 @@ def test_a_master_rebuilt_in_place_has_the_night_stacked_again(dome: Dome) -> No
     assert summary.stacks[0].subs == 3
 
 
+@pytest.mark.slow
 def test_a_frame_that_a_master_leaves_out_is_a_warning_and_no_error(dome: Dome) -> None:
     dome.camera.fill(dome.library, (-10.0,), (0.0, 30.0), n=4, plan_id=PLAN.plan_id)
     lit = dome.camera.frame(30.0, -10.0) + np.uint16(3000)

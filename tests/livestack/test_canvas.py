@@ -81,6 +81,7 @@ def test_panels_make_one_picture(subs: list[Sub]) -> None:
     assert levels[0] == pytest.approx(SKY_ADU, abs=2.0)
 
 
+@pytest.mark.slow
 def test_the_order_of_subs_does_not_matter_once_the_canvas_stands(subs: list[Sub]) -> None:
     basis = union(subs).basis
     pictures = []

@@ -49,6 +49,7 @@ def test_a_night_that_drifts_by_half_the_frame(realdata: Path) -> None:
     assert stack.snapshot("Clear").subs == 20
 
 
+@pytest.mark.slow
 def test_frames_binned_by_two_join_those_that_are_not(realdata: Path) -> None:
     stack, alone = LiveStack(), LiveStack()
     for i, path in enumerate(sorted((realdata / "mono_hatp32").iterdir())):
