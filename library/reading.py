@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import warnings
 import zlib
 from collections.abc import Iterator, Mapping
@@ -18,12 +19,15 @@ from numpy.typing import NDArray
 from library.cards import CardValue, HeaderError, HeaderUnit, padded, walk
 from library.errors import NotAFitsFileError
 from library.frames import FrameMeta
+from library.kernels.threads import in_parallel
 from library.keywords import frame_meta
 from library.sidecars import with_sidecar
 
 Pixels = NDArray[Any]
 
 _DTYPES = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
+_CHUNK = 262_144
+"""So many pixels are read and decoded at a time."""
 _REMEDY = "check that it is a FITS image and was copied whole"
 
 
@@ -130,23 +134,67 @@ def stored_dtype(unit: HeaderUnit) -> np.dtype[Any]:
 
 
 def decode(stored: Pixels, header: Mapping[str, CardValue]) -> Pixels:
-    """Big-endian stored values to physical ones in native order; ``stored`` is overwritten."""
-    zero, scale = _scaling(header, "BZERO", 0.0), _scaling(header, "BSCALE", 1.0)
-    native = stored.byteswap(inplace=True).view(stored.dtype.newbyteorder("="))
-    if stored.dtype == ">i2" and (zero, scale) == (32768.0, 1.0):
-        unsigned = native.view(np.uint16)
-        unsigned ^= 0x8000  # the same bits as adding 32768, in place
-        return unsigned
-    if stored.dtype.itemsize <= 2 and (zero, scale) == (0.0, 1.0):
-        return native
-    if (zero, scale) == (0.0, 1.0):
-        return native.astype(np.float32, copy=False)
-    return (native * scale + zero).astype(np.float32, copy=False)
+    """Big-endian stored values as physical ones in native order."""
+    pixels = np.empty(stored.shape, _physical_dtype(stored.dtype, header))
+    _decode_into(pixels, stored, header)
+    return pixels
+
+
+def _physical_dtype(stored: np.dtype[Any], header: Mapping[str, CardValue]) -> np.dtype[Any]:
+    """That of pixels whose BZERO and BSCALE have been applied."""
+    if _is_unsigned(stored, header):
+        return np.dtype(np.uint16)
+    plain = _scalings(header) == (0.0, 1.0)
+    return stored.newbyteorder("=") if plain and stored.itemsize <= 2 else np.dtype(np.float32)
+
+
+def _decode_into(pixels: Pixels, stored: Pixels, header: Mapping[str, CardValue]) -> None:
+    zero, scale = _scalings(header)
+    if _is_unsigned(stored.dtype, header):  # the same bits as adding 32768
+        np.bitwise_xor(stored.view(">u2"), np.uint16(0x8000), out=pixels)
+    elif (zero, scale) == (0.0, 1.0):
+        pixels[...] = stored
+    else:
+        pixels[...] = stored * scale + zero
+
+
+def _is_unsigned(stored: np.dtype[Any], header: Mapping[str, CardValue]) -> bool:
+    return stored == ">i2" and _scalings(header) == (32768.0, 1.0)
+
+
+def _scalings(header: Mapping[str, CardValue]) -> tuple[float, float]:
+    return _scaling(header, "BZERO", 0.0), _scaling(header, "BSCALE", 1.0)
 
 
 def _read_plain(stream: BinaryIO, unit: HeaderUnit) -> Pixels:
-    stored = _fill(stream, np.empty(image_shape(unit), stored_dtype(unit)))
-    return _planes_last(decode(stored, unit.values))
+    shape, dtype = image_shape(unit), stored_dtype(unit)
+    if not isinstance(stream, BufferedReader):
+        return _planes_last(decode(_fill(stream, np.empty(shape, dtype)), unit.values))
+    pixels = np.empty(shape, _physical_dtype(dtype, unit.values))
+    flat = pixels.reshape(-1)
+    chunks = -(-flat.size // _CHUNK)
+    in_parallel(_read_chunks, chunks, stream.fileno(), unit.data_start, dtype, unit.values, flat)
+    return _planes_last(pixels)
+
+
+def _read_chunks(
+    first: int,
+    last: int,
+    descriptor: int,
+    start: int,
+    dtype: np.dtype[Any],
+    header: Mapping[str, CardValue],
+    flat: Pixels,
+) -> None:
+    """Read some chunks of pixels and decode each while it is in the processor's cache."""
+    scratch = np.empty(min(_CHUNK, flat.size), dtype)
+    for begin in range(first * _CHUNK, min(last * _CHUNK, flat.size), _CHUNK):
+        target = flat[begin : begin + _CHUNK]
+        stored = scratch[: target.size]
+        if not _read_at(descriptor, stored, start + begin * dtype.itemsize):
+            there = max(os.fstat(descriptor).st_size - start, 0)
+            raise HeaderError(f"it is cut short: {there} of {flat.size * dtype.itemsize} bytes of pixels")
+        _decode_into(target, stored, header)
 
 
 def _fill(stream: BinaryIO, stored: Pixels) -> Pixels:
@@ -159,6 +207,17 @@ def _fill(stream: BinaryIO, stored: Pixels) -> Pixels:
             raise HeaderError(f"it is cut short: {filled} of {len(buffer)} bytes of pixels")
         filled += count
     return stored
+
+
+def _read_at(descriptor: int, into: Pixels, at: int) -> bool:
+    """Fill an array from so many bytes on; False if the file ends before."""
+    view = into.view(np.uint8).data
+    while view:
+        count = os.preadv(descriptor, [view], at)
+        if not count:
+            return False
+        view, at = view[count:], at + count
+    return True
 
 
 def _read_compressed(stream: BinaryIO, unit: HeaderUnit) -> Pixels:
