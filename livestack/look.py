@@ -23,6 +23,7 @@ from measure.stars import SIGMA_TO_FWHM, Stars
 
 _THRESHOLD_SIGMA = 5.0
 _SMOOTHED_NOISE = 0.375  # of 1-2-1 both ways
+_MANY_PIXELS = 1_000_000  # a quarter of them tells the sky well enough
 _MOST_PEAKS = 200_000
 _MEASURED = 1500
 _TRIED = 100
@@ -61,7 +62,8 @@ def look(
     masked = bool(invalid.any())
     if masked:
         small = np.where(invalid, np.float32(0), small)
-    sky = measure_background(small, invalid=invalid if masked else None)
+    every = 2 if small.size > _MANY_PIXELS else 1
+    sky = measure_background(small, invalid=invalid if masked else None, every=every)
     flatter = small - sky.level_adu
     flatter[invalid] = 0.0
     finder = _Finder(framed(raw, masters, seen.patches), saturation_adu, bayer_pattern is not None)

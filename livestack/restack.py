@@ -150,7 +150,7 @@ class _Exact:
                     combine_tiles, len(cube), cube, start, skip, *judging, self._pixels, self._coverage
                 )
                 cut += np.sum(told, axis=0)
-            progress(min(start + per_block, self._tiles) / self._tiles)
+                progress((start + len(cube) * min((skip + rows) / TILE_ROWS, 1.0)) / self._tiles)
         values = max(int(self._coverage.sum(dtype=np.int64)) * len(self._zero), 1)
         return Restacked(
             pixels=self._pixels[..., 0] if len(self._zero) == 1 else self._pixels,

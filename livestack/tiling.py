@@ -8,6 +8,10 @@ from numpy.typing import NDArray
 from livestack.kernels.tiles import TILE_COLUMNS, TILE_ROWS
 from livestack.warp import Warp
 
+_NODES = (0, 1 / 3, 2 / 3, 1)
+_CUBIC = np.linalg.inv(np.vander(_NODES, increasing=True))
+"""From a cubic's values at the nodes to its factors of 1, s, s², s³."""
+
 
 def corners(shape: tuple[int, int]) -> NDArray[np.float64]:
     """Column and row (tiles, 2) of each tile's first pixel, row by row."""
@@ -16,20 +20,39 @@ def corners(shape: tuple[int, int]) -> NDArray[np.float64]:
 
 
 def tile_maps(warp: Warp, shape: tuple[int, int], tiles: slice = slice(None)) -> NDArray[np.float64]:
-    """Maps (tiles, 2, 4) from a place in a tile of the reference (height, width) to one in the sub.
+    """Maps (tiles, 2, 6) from a place (u, v) in a tile of the reference (height, width) to one in the sub.
 
-    The last column says how far the tile's rows are bent in their middle. Exact for a matrix.
+    The last axis goes with u, v, 1, u², u³, u·v: of a bend, which is of the third degree, the middle row is
+    told exactly, and how the columns lean. Exact for a matrix.
     """
     first = corners(shape)[tiles]
-    half = np.array([TILE_COLUMNS / 2, TILE_ROWS / 2])
-    middle = first + half
-    centre = warp.backwards(middle)
-    right, left = (warp.backwards(middle + side * half * [1, 0]) for side in (1, -1))
-    below, above = (warp.backwards(middle + side * half * [0, 1]) for side in (1, -1))
-    along, down = (right - left) / TILE_COLUMNS, (below - above) / TILE_ROWS
-    ends = 0.5 * (right + left)
-    origin = ends - along * half[0] - down * half[1]
-    return np.ascontiguousarray(np.stack((along, down, origin, centre - ends), axis=-1))
+    return _straight(warp, first) if warp.bend is None else _bent(warp, first, shape)
+
+
+def _straight(warp: Warp, first: NDArray[np.float64]) -> NDArray[np.float64]:
+    origin, right, below = warp.backwards(np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]))
+    maps = np.zeros((len(first), 2, 6))
+    maps[:, :, 0], maps[:, :, 1], maps[:, :, 2] = right - origin, below - origin, warp.backwards(first)
+    return maps
+
+
+def _bent(warp: Warp, first: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.float64]:
+    size = np.minimum(np.array([shape[1], shape[0]]) - first, [TILE_COLUMNS, TILE_ROWS])
+    row = np.stack([warp.backwards(first + size * [s, 0.5]) for s in _NODES])
+    origin, along, square, cube = np.tensordot(_CUBIC, row, axes=1)
+    above, below = ([warp.backwards(first + size * [s, t]) for s in (0, 1)] for t in (0, 1))
+    left, right = np.subtract(below, above)
+    lean = right - left
+    wide, tall = size.T[:, :, None]
+    maps = (
+        (along - lean / 2) / wide,
+        left / tall,
+        origin - left / 2,
+        square / wide**2,
+        cube / wide**3,
+        lean / (wide * tall),
+    )
+    return np.ascontiguousarray(np.stack(maps, axis=-1))
 
 
 def turn_of(matrix: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from library.kernels.compiling import kernel
 from livestack.kernels.demosaic import FINE, REACH, demosaic
 from livestack.kernels.frames import fill_holes, load
-from livestack.kernels.resampling import along_columns, along_rows, directly, lowest
+from livestack.kernels.resampling import along_columns, along_rows, directly, line_of, lowest
 from livestack.kernels.tiles import footprint, mask_holes, region_of
 
 _RINGING = np.float32(25.0)
@@ -22,7 +22,7 @@ Plane = NDArray[np.float32]
 class Course(NamedTuple):
     """How a frame gets into the stack.
 
-    ``maps`` (tiles, 2, 4) lead from a place in the tile to one in the frame (:func:`region_of`), ``turn``
+    ``maps`` (tiles, 2, 6) lead from a place in the tile to one in the frame (:func:`region_of`), ``turn``
     (2, 2) is the quarter turn that is nearest to them, ``table`` the interpolation's. ``colours`` (2, 2) says
     which channel each pixel of a CFA's cell has, -1 for mono. ``levels`` (tiles, channels, 3) are added after
     ``scale``, as a plane over the tile. ``undershoot`` is how far below its neighbours an interpolated value
@@ -80,13 +80,12 @@ def _resampled(piece, region, course, ringing, values):  # type: ignore[no-untyp
     if region.steep:
         directly(piece, course.table, region, values, low)
     else:
-        beta = region.b / region.e
-        alpha, gamma = region.a - beta * region.d, region.tx - beta * region.ty
+        line = line_of(region)
         between = np.empty((piece.shape[0], values.shape[1]), np.float32)
-        along_rows(piece, course.table, alpha, beta, gamma, region.bow_x, between)
-        along_columns(between, course.table, region.d, region.e, region.ty, region.bow_y, values)
+        along_rows(piece, course.table, line, between)
+        along_columns(between, course.table, region, values)
         if ringing:
-            lowest(piece, alpha, beta, gamma, region, low)
+            lowest(piece, line, region, low)
     if ringing:
         for v in range(values.shape[0]):
             for u in range(values.shape[1]):

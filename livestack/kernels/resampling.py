@@ -7,10 +7,13 @@ into tiles, each with its own affine map, so that any smooth distortion costs no
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from library.kernels.compiling import kernel
+from livestack.kernels.tiles import at
 
 PHASES = 1024
 """Positions are taken to 1/1024 px."""
@@ -38,27 +41,65 @@ def _normalised(weights: NDArray[np.float64]) -> Plane:
     return np.ascontiguousarray(weights / weights.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
-@kernel(fast=True)
-def along_rows(
-    source: Plane, table: Plane, alpha: float, beta: float, gamma: float, bow: float, out: Plane
-) -> None:
-    """Resample each row j of ``source`` at x = alpha·u + beta·j + gamma, for every column u of ``out``.
+class Line(NamedTuple):
+    """Where the columns u of a row j lie along it.
 
-    ``bow`` is how far the row is bent in its middle (see :func:`bent`).
+    That is at origin + step·j + u·(slope + twist·j + u·(square + u·cube)).
+    """
+
+    origin: float
+    step: float
+    slope: float
+    twist: float
+    square: float
+    cube: float
+
+
+@kernel()
+def line_of(region) -> Line:  # type: ignore[no-untyped-def]
+    """The first pass: each row of the piece at a tile's columns, wherever the second will want it."""
+    beta = region.b / region.e
+    twist = (region.ab - beta * region.de) / region.e
+    return Line(
+        region.tx - beta * region.ty,
+        beta,
+        region.a - beta * region.d - twist * region.ty,
+        twist,
+        region.a2 - beta * region.d2 - twist * region.d,
+        region.a3 - beta * region.d3,
+    )
+
+
+@kernel(fast=True)
+def along_rows(source, table, line, out) -> None:  # type: ignore[no-untyped-def]
+    """Resample each row of ``source`` at the places of a :class:`Line`, for every column of ``out``.
 
     All positions, with the table's reach, must lie inside.
     """
     width, taps = out.shape[1], table.shape[1]
-    length = _steady(abs(alpha - 1.0) + 4 * abs(bow) / width, width)
+    length = _steady_columns(line, source.shape[0], width)
     for j in range(source.shape[0]):
         row, target = source[j], out[j]
         for left in range(0, width, length):
             right = min(left + length, width)
             middle = (left + right - 1) // 2
-            x = alpha * middle + beta * j + gamma + bent(bow, middle, width)
+            x = _on(line, middle, j)
             whole = int(np.floor(x))
             start = left + whole - middle - (taps // 2 - 1)
             _convolve(row[start:], table[int((x - whole) * PHASES + 0.5)], target[left:right])
+
+
+@kernel(inline=True)
+def _on(line, u, j):  # type: ignore[no-untyped-def]
+    return line.origin + line.step * j + u * (line.slope + line.twist * j + u * (line.square + u * line.cube))
+
+
+@kernel()
+def _steady_columns(line, rows, width):  # type: ignore[no-untyped-def]
+    """Over how many columns the phase stays the same, wherever in the piece."""
+    bent = 2 * abs(line.square) * width + 3 * abs(line.cube) * width * width
+    upper, lower = abs(line.slope - 1.0), abs(line.slope + line.twist * rows - 1.0)
+    return _steady(max(upper, lower) + bent, width)
 
 
 # Loops run over slices from 0: an index that might be negative would keep the compiler from vectorising.
@@ -83,18 +124,18 @@ def _convolve(row: Plane, w: Plane, target: Plane) -> None:
 
 
 @kernel(fast=True)
-def along_columns(source: Plane, table: Plane, d: float, e: float, f: float, bow: float, out: Plane) -> None:
-    """Resample each column u of ``source`` at y = d·u + e·v + f, for every row v of ``out``."""
+def along_columns(source, table, region, out) -> None:  # type: ignore[no-untyped-def]
+    """Resample each column of ``source`` at the rows where a region's tile has its own, into ``out``."""
     height, width = out.shape
     taps = table.shape[1]
-    length = _steady(e - 1.0, height)
+    length = _steady(max(abs(region.e - 1.0), abs(region.e + region.de * width - 1.0)), height)
     weights = np.empty((taps, width), np.float32)
     first = np.empty(width, np.int64)
     for top in range(0, height, length):
         bottom = min(top + length, height)
         middle = (top + bottom - 1) // 2
         for u in range(width):
-            y = d * u + e * middle + f + bent(bow, u, width)
+            y = at(u, middle, region.d, region.e, region.ty, region.d2, region.d3, region.de)
             whole = int(np.floor(y))
             first[u] = whole - middle - (taps // 2 - 1)
             phase = int((y - whole) * PHASES + 0.5)
@@ -144,26 +185,23 @@ def _blend(source: Plane, top: int, weights: Plane, left: int, right: int, targe
 
 
 @kernel(fast=True)
-def lowest(  # type: ignore[no-untyped-def]
-    source, alpha, beta, gamma, region, low
-) -> None:
+def lowest(source, line, region, low) -> None:  # type: ignore[no-untyped-def]
     """Least of the 4×4 samples of ``source`` around each place of ``low``, as the two passes see them."""
     rows = source.shape[0]
     height, width = low.shape
     lows = np.empty((rows, width), np.float32)
-    length = _steady(abs(alpha - 1.0) + 4 * abs(region.bow_x) / width, width)
+    length = _steady_columns(line, rows, width)
     for j in range(rows):
         row = source[j]
         for left in range(0, width, length):
             right = min(left + length, width)
             middle = (left + right - 1) // 2
-            x = alpha * middle + beta * j + gamma + bent(region.bow_x, middle, width)
-            r = row[left + int(np.floor(x)) - middle - 1 :]
+            r = row[left + int(np.floor(_on(line, middle, j))) - middle - 1 :]
             _least_of_four(r, r[1:], r[2:], r[3:], lows[j, left:right])
     first = np.empty(width, np.int64)
     for v in range(height):
         for u in range(width):
-            y = region.d * u + region.e * v + region.ty + bent(region.bow_y, u, width)
+            y = at(u, v, region.d, region.e, region.ty, region.d2, region.d3, region.de)
             first[u] = int(np.floor(y)) - 1
         left = 0
         while left < width:
@@ -191,8 +229,8 @@ def directly(source, table, region, out, low) -> None:  # type: ignore[no-untype
     before = taps // 2 - 1
     for v in range(height):
         for u in range(width):
-            x = region.a * u + region.b * v + region.tx + bent(region.bow_x, u, width)
-            y = region.d * u + region.e * v + region.ty + bent(region.bow_y, u, width)
+            x = at(u, v, region.a, region.b, region.tx, region.a2, region.a3, region.ab)
+            y = at(u, v, region.d, region.e, region.ty, region.d2, region.d3, region.de)
             i, j = int(np.floor(x)), int(np.floor(y))
             across, down = table[int((x - i) * PHASES + 0.5)], table[int((y - j) * PHASES + 0.5)]
             total, least = np.float32(0), np.float32(np.inf)
@@ -206,13 +244,6 @@ def directly(source, table, region, out, low) -> None:  # type: ignore[no-untype
                 row = source[j + m]
                 least = min(least, min(min(row[i - 1], row[i]), min(row[i + 1], row[i + 2])))
             out[v, u], low[v, u] = total, least
-
-
-@kernel(inline=True)
-def bent(bow: float, u: int, width: int) -> float:
-    """How far a tile's row is off its straight line at column u: a parabola, ``bow`` in the middle."""
-    s = u / width
-    return 4 * bow * s * (1 - s)
 
 
 @kernel(inline=True)

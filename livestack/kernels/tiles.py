@@ -7,30 +7,34 @@ from typing import NamedTuple
 import numpy as np
 
 from library.kernels.compiling import kernel
-from livestack.kernels.resampling import bent
 
-TILE_ROWS, TILE_COLUMNS = 64, 256
+TILE_ROWS, TILE_COLUMNS = 64, 512
 
 _STEEPEST = 0.17  # two passes lose resolution beyond about 10°
 _MOST_STRETCH = 0.05
 _EDGE = 1e-3
+_PARABOLA, _CUBE = 0.25, 0.385  # the most of s(1 - s), and of s(1 - s²)
 
 
 class Region(NamedTuple):
     """The piece of a frame that a tile needs, turned so that its rows run nearly along the stack's.
 
-    A place (u, v) of the tile is at p = a·u + b·v + tx, q = d·u + e·v + ty of the piece, bent by the bows;
-    the piece's (p, q) is (x0, y0) + turn · (p, q) of the frame.
+    A place (u, v) of the tile is at p = tx + a·u + b·v + a2·u² + a3·u³ + ab·u·v of the piece, and at q =
+    ty + d·u + e·v + d2·u² + d3·u³ + de·u·v; the piece's (p, q) is (x0, y0) + turn · (p, q) of the frame.
     """
 
     a: float
     b: float
     tx: float
-    bow_x: float
+    a2: float
+    a3: float
+    ab: float
     d: float
     e: float
     ty: float
-    bow_y: float
+    d2: float
+    d3: float
+    de: float
     steep: bool
     rows: int
     columns: int
@@ -40,37 +44,53 @@ class Region(NamedTuple):
     inside: bool
 
 
+@kernel(inline=True)
+def at(u, v, straight, down, origin, square, cube, both):  # type: ignore[no-untyped-def]
+    """One coordinate of where a tile's place (u, v) lies."""
+    return origin + down * v + u * (straight + both * v + u * (square + u * cube))
+
+
 @kernel()
 def region_of(way, turn, rows, columns, reach, shape):  # type: ignore[no-untyped-def]
     """The region for a tile of ``rows`` by ``columns``, with a kernel's ``reach`` around it.
 
-    ``way`` (2, 4) leads from a place in the tile to one in the frame (h, w) of ``shape``; its last column is
-    how far a whole tile's row is bent (:func:`bent`). ``turn`` (2, 2) is a signed permutation.
+    ``way`` (2, 6) leads from a place (u, v) in the tile to one in the frame (h, w) of ``shape``: the factors
+    of u, v, 1, u², u³ and u·v. ``turn`` (2, 2) is a signed permutation.
     """
     a = turn[0, 0] * way[0, 0] + turn[1, 0] * way[1, 0]
     b = turn[0, 0] * way[0, 1] + turn[1, 0] * way[1, 1]
+    tx = turn[0, 0] * way[0, 2] + turn[1, 0] * way[1, 2]
+    a2 = turn[0, 0] * way[0, 3] + turn[1, 0] * way[1, 3]
+    a3 = turn[0, 0] * way[0, 4] + turn[1, 0] * way[1, 4]
+    ab = turn[0, 0] * way[0, 5] + turn[1, 0] * way[1, 5]
     d = turn[0, 1] * way[0, 0] + turn[1, 1] * way[1, 0]
     e = turn[0, 1] * way[0, 1] + turn[1, 1] * way[1, 1]
-    tx = turn[0, 0] * way[0, 2] + turn[1, 0] * way[1, 2]
     ty = turn[0, 1] * way[0, 2] + turn[1, 1] * way[1, 2]
-    bow_x = turn[0, 0] * way[0, 3] + turn[1, 0] * way[1, 3]
-    bow_y = turn[0, 1] * way[0, 3] + turn[1, 1] * way[1, 3]
-    share = columns / TILE_COLUMNS  # of a whole tile's parabola, a part is a flatter one on a slope
-    a += 4 * bow_x * (1 - share) / TILE_COLUMNS
-    d += 4 * bow_y * (1 - share) / TILE_COLUMNS
-    bow_x, bow_y = bow_x * share * share, bow_y * share * share
-    margin = reach + int(np.ceil(max(abs(bow_x), abs(bow_y))))
-    steep = max(abs(b), abs(d)) > _STEEPEST or max(abs(a - 1), abs(e - 1)) > _MOST_STRETCH
-    q0 = int(np.floor(ty + min(0.0, d * (columns - 1)) + min(0.0, e * (rows - 1)))) - margin
-    q1 = int(np.floor(ty + max(0.0, d * (columns - 1)) + max(0.0, e * (rows - 1)))) + margin + 1
+    d2 = turn[0, 1] * way[0, 3] + turn[1, 1] * way[1, 3]
+    d3 = turn[0, 1] * way[0, 4] + turn[1, 1] * way[1, 4]
+    de = turn[0, 1] * way[0, 5] + turn[1, 1] * way[1, 5]
+    wide, tall = columns - 1.0, rows - 1.0
+    across, climb = wide * (a + wide * (a2 + wide * a3)), wide * (d + wide * (d2 + wide * d3))
+    # How far the rows are from the straight line between their ends, at most.
+    bent = wide * wide * (_PARABOLA * (abs(a2) + abs(d2)) + _CUBE * wide * (abs(a3) + abs(d3)))
+    margin = reach + int(np.ceil(bent))
+    steep = max(abs(b), abs(climb) / max(wide, 1.0)) > _STEEPEST
+    steep = steep or max(abs(across - wide) / max(wide, 1.0), abs(e - 1)) > _MOST_STRETCH
+    below = e * tall, e * tall + climb + de * wide * tall
+    q0 = int(np.floor(ty + min(min(0.0, climb), min(below[0], below[1])))) - margin
+    q1 = int(np.floor(ty + max(max(0.0, climb), max(below[0], below[1])))) + margin + 1
     if steep:
-        low = tx + min(0.0, a * (columns - 1)) + min(0.0, b * (rows - 1))
-        high = tx + max(0.0, a * (columns - 1)) + max(0.0, b * (rows - 1))
+        lower = b * tall, b * tall + across + ab * wide * tall
+        low = tx + min(min(0.0, across), min(lower[0], lower[1]))
+        high = tx + max(max(0.0, across), max(lower[0], lower[1]))
     else:  # the first pass runs over all rows of the piece
-        alpha, beta = a - b * d / e, b / e
-        gamma = tx - beta * ty
-        low = gamma + min(0.0, alpha * (columns - 1)) + min(beta * q0, beta * q1)
-        high = gamma + max(0.0, alpha * (columns - 1)) + max(beta * q0, beta * q1)
+        beta = b / e
+        gamma, alpha = tx - beta * ty, across - beta * climb
+        twist = (ab - beta * de) * wide / e
+        upper = beta * q0, beta * q0 + alpha + twist * (q0 - ty)
+        lower = beta * q1, beta * q1 + alpha + twist * (q1 - ty)
+        low = gamma + min(min(upper[0], upper[1]), min(lower[0], lower[1]))
+        high = gamma + max(max(upper[0], upper[1]), max(lower[0], lower[1]))
     p0, p1 = int(np.floor(low)) - margin, int(np.floor(high)) + margin + 1
     x0, y0 = turn[0, 0] * p0 + turn[0, 1] * q0, turn[1, 0] * p0 + turn[1, 1] * q0
     x1, y1 = turn[0, 0] * p1 + turn[0, 1] * q1, turn[1, 0] * p1 + turn[1, 1] * q1
@@ -78,7 +98,8 @@ def region_of(way, turn, rows, columns, reach, shape):  # type: ignore[no-untype
     reached = right >= 0 and bottom >= 0 and left < shape[1] and top < shape[0]
     inside = min(left, top) + margin >= 0 and right - margin < shape[1] and bottom - margin < shape[0]
     return Region(
-        a, b, tx - p0, bow_x, d, e, ty - q0, bow_y, steep, q1 - q0 + 1, p1 - p0 + 1, x0, y0, reached, inside
+        *(a, b, tx - p0, a2, a3, ab, d, e, ty - q0, d2, d3, de),
+        *(steep, q1 - q0 + 1, p1 - p0 + 1, x0, y0, reached, inside),
     )
 
 
@@ -87,8 +108,8 @@ def footprint(way, shape, there) -> None:  # type: ignore[no-untyped-def]
     """Tell which places of a tile lie within the frame."""
     for v in range(there.shape[0]):
         for u in range(there.shape[1]):
-            x = way[0, 0] * u + way[0, 1] * v + way[0, 2] + bent(way[0, 3], u, TILE_COLUMNS)
-            y = way[1, 0] * u + way[1, 1] * v + way[1, 2] + bent(way[1, 3], u, TILE_COLUMNS)
+            x = at(u, v, way[0, 0], way[0, 1], way[0, 2], way[0, 3], way[0, 4], way[0, 5])
+            y = at(u, v, way[1, 0], way[1, 1], way[1, 2], way[1, 3], way[1, 4], way[1, 5])
             there[v, u] = -_EDGE <= x <= shape[1] - 1 + _EDGE and -_EDGE <= y <= shape[0] - 1 + _EDGE
 
 
@@ -99,8 +120,8 @@ def mask_holes(present, region, there) -> None:  # type: ignore[no-untyped-def]
         for u in range(there.shape[1]):
             if not there[v, u]:
                 continue
-            x = region.a * u + region.b * v + region.tx + bent(region.bow_x, u, there.shape[1])
-            y = region.d * u + region.e * v + region.ty + bent(region.bow_y, u, there.shape[1])
+            x = at(u, v, region.a, region.b, region.tx, region.a2, region.a3, region.ab)
+            y = at(u, v, region.d, region.e, region.ty, region.d2, region.d3, region.de)
             first_x, last_x = _nearest(x)
             first_y, last_y = _nearest(y)
             for j in range(first_y, last_y + 1):
