@@ -61,11 +61,12 @@ class Planes:
     def __init__(self, shape: tuple[int, int], channels: int, coding: Coding) -> None:
         self.shape, self.channels, self.coding = shape, channels, coding
         self.subs = 0
-        deep = (channels, *shape)
-        tiles = -(-shape[0] // TILE_ROWS) * -(-shape[1] // TILE_COLUMNS)
+        self._across = -(-shape[1] // TILE_COLUMNS)
+        tiles = -(-shape[0] // TILE_ROWS) * self._across
+        flat, deep = (tiles, TILE_ROWS, TILE_COLUMNS), (tiles, channels, TILE_ROWS, TILE_COLUMNS)
         self._stack = Stack(
-            seen=_untouched(shape, np.uint16),
-            weights=_untouched(shape, np.float32),
+            seen=_untouched(flat, np.uint16),
+            weights=_untouched(flat, np.float32),
             mean=np.zeros(deep, np.float32),
             m2=np.zeros(deep, np.float32),
             largest=np.full(deep, NO_LARGEST),
@@ -101,16 +102,11 @@ class Planes:
 
     def clear(self, tiles: range) -> None:
         """Empty some tiles, to be filled again; :meth:`retell` says with what."""
-        for tile in tiles:
-            for name in _DEEP:
-                getattr(self._stack, name)[:, *self._where(tile)] = _EMPTY.get(name, 0)
+        some = slice(tiles.start, tiles.stop)
+        for name in _DEEP:
+            getattr(self._stack, name)[some] = _EMPTY.get(name, 0)
         for plane in (self._stack.whole_seen, self._stack.whole_weights, self._stack.torn):
-            plane[tiles.start : tiles.stop] = 0
-
-    def _where(self, tile: int) -> tuple[slice, slice]:
-        row, column = divmod(tile, -(-self.shape[1] // TILE_COLUMNS))
-        top, left = row * TILE_ROWS, column * TILE_COLUMNS
-        return slice(top, top + TILE_ROWS), slice(left, left + TILE_COLUMNS)
+            plane[some] = 0
 
     def put(self, light: Light, tiles: range) -> None:
         """Take a frame into some tiles alone, without counting or measuring it."""
@@ -120,7 +116,8 @@ class Planes:
             CLASS_WEIGHTS[placed.number], placed.number, coding.zero_adu, np.float32(coding.per_root_adu)
         )
         in_parallel(
-            *(stack_tiles, len(tiles), tiles.start, framed(light.raw, light.masters, placed.patches), way),
+            *(stack_tiles, len(tiles), tiles.start, self.shape),
+            *(framed(light.raw, light.masters, placed.patches), way),
             *(weight, self._stack, self._sampled, self._samples),
         )
 
@@ -140,7 +137,7 @@ class Planes:
         coverage = np.empty(self.shape, np.uint16)
         in_parallel(spread, self.shape[0], self._stack, coverage)
         sky, noise2 = self._sky(coverage)
-        deep = np.empty_like(self._stack.mean)
+        deep = np.empty((self.channels, *self.shape), np.float32)
         gone = in_parallel(
             *(judged_mean, -(-self.shape[0] // BAND_ROWS), self._stack, coverage),
             *(CLASS_WEIGHTS, self.coding.per_root_adu, sky, noise2, self.coding.zero_adu, deep),
@@ -151,26 +148,22 @@ class Planes:
 
     def state(self) -> dict[str, Any]:
         """All that a later :meth:`restore` needs, arrays by name; not copied where they are large."""
-        torn = [self._where(int(tile)) for tile in np.flatnonzero(self._stack.torn)]
-        planes = {name: plane for name, plane in self._stack._asdict().items() if name not in _SPARSE}
-        for name in _SPARSE:
-            tiles = [getattr(self._stack, name)[where].ravel() for where in torn]
-            planes[name] = np.concatenate(tiles) if tiles else np.empty(0, getattr(self._stack, name).dtype)
-        return {**planes, "noise2": self._noise2, "subs": self.subs}
+        planes = self._stack._asdict()
+        return {
+            **planes,
+            **{name: planes[name][self._stack.torn].ravel() for name in _SPARSE},
+            "noise2": self._noise2,
+            "subs": self.subs,
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from what :meth:`state` told."""
         for name, plane in self._stack._asdict().items():
             if name not in _SPARSE:
                 plane[...] = state[name]
-        begin = 0
-        for tile in np.flatnonzero(self._stack.torn):
-            where = self._where(int(tile))
-            shape = self._stack.seen[where].shape
-            end = begin + shape[0] * shape[1]
-            for name in _SPARSE:
-                getattr(self._stack, name)[where] = state[name][begin:end].reshape(shape)
-            begin = end
+        for name in _SPARSE:
+            plane = getattr(self._stack, name)
+            plane[self._stack.torn] = state[name].reshape(-1, *plane.shape[1:])
         self._noise2[...] = state["noise2"]
         self.subs = int(state["subs"])
 
@@ -180,21 +173,28 @@ class Planes:
         The variance is the larger of the mean of the subs' own and the typical one from sub to sub, which
         also knows what a mosaic's interpolation does.
         """
-        rows, columns = (slice(None, None, max(1, n // _SKY_SAMPLES)) for n in self.shape)
-        count = coverage[rows, columns]
+        y, x = np.ix_(*(np.arange(0, n, max(1, n // _SKY_SAMPLES)) for n in self.shape))
+        count = coverage[y, x]
         most = int(count.max())
         seen = count == most
-        sky = np.median(self._stack.mean[:, rows, columns][:, seen], axis=1)
+        y, x = (each[seen] for each in np.broadcast_arrays(y, x))
+        where = (
+            y // TILE_ROWS * self._across + x // TILE_COLUMNS,
+            slice(None),
+            y % TILE_ROWS,
+            x % TILE_COLUMNS,
+        )
+        sky = np.median(self._stack.mean[where], axis=0)
         variance = self._noise2 / max(self.subs, 1)
         if most > 1:
             freedom = most - 1
-            typical = np.median(self._stack.m2[:, rows, columns][:, seen], axis=1) / freedom
+            typical = np.median(self._stack.m2[where], axis=0) / freedom
             # The median of χ²/ν, by Wilson and Hilferty.
             variance = np.maximum(variance, typical / (1 - 2 / (9 * freedom)) ** 3)
         return sky.astype(np.float32), variance.astype(np.float32)
 
 
-def _untouched(shape: tuple[int, int], dtype: type[np.generic]) -> NDArray[Any]:
+def _untouched(shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:
     """Zeros that take memory only where they are written to, in the smallest pages there are."""
     memory = mmap.mmap(-1, math.prod(shape) * np.dtype(dtype).itemsize)
     if hasattr(mmap, "MADV_NOHUGEPAGE"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from library.kernels.compiling import kernel
-from livestack.kernels.stacking import weights_at
+from livestack.kernels.stacking import values_at, weights_at
 
 BAND_ROWS = 32
 
@@ -46,9 +46,10 @@ def judged_mean(  # type: ignore[no-untyped-def]
     ``count`` (H, W) is the coverage, ``sky`` and ``noise2`` (channels) are the background's level and the
     variance of a value of weight one. 0 where nothing was seen.
     """
-    mean, m2 = stack.mean, stack.m2
-    largest, second, smallest = stack.largest, stack.second, stack.smallest
-    channels, height, width = mean.shape
+    channels, height, width = picture.shape
+    mean, m2 = np.empty(width, np.float32), np.empty(width, np.float32)
+    largest, second = np.empty(width, np.int16), np.empty(width, np.int16)
+    smallest = np.empty(width, np.int16)
     inverse = np.float32(1) / np.float32(per_root * per_root)
     gone = 0
     for band in range(first, last):
@@ -60,31 +61,40 @@ def judged_mean(  # type: ignore[no-untyped-def]
             weights_at(stack, y, weights[y - before])
         for channel in range(channels):
             for y in range(before, after):
+                values_at(stack.mean, channel, y, mean)
+                values_at(stack.m2, channel, y, m2)
+                values_at(stack.largest, channel, y, largest)
+                values_at(stack.second, channel, y, second)
                 for x in range(width):
                     n = count[y, x]
-                    w, m, s = weights[y - before, x], mean[channel, y, x], m2[channel, y, x]
+                    w, m, s = weights[y - before, x], mean[x], m2[x]
                     if n >= 3:
-                        key = largest[channel, y, x]
+                        key = largest[x]
                         w, m, s = _without(w, m, s, _decoded(key, inverse), class_weights[key & 7])
-                        key = second[channel, y, x]
+                        key = second[x]
                         w, m, s = _without(w, m, s, _decoded(key, inverse), class_weights[key & 7])
                     calm[y - before, x] = m
             quiet, level = np.float32(noise2[channel]), np.float32(sky[channel])
             for y in range(top, bottom):
+                values_at(stack.mean, channel, y, mean)
+                values_at(stack.m2, channel, y, m2)
+                values_at(stack.largest, channel, y, largest)
+                values_at(stack.second, channel, y, second)
+                values_at(stack.smallest, channel, y, smallest)
                 for x in range(width):
                     n = np.float32(count[y, x])
                     if n == 0:
                         picture[channel, y, x] = 0
                         continue
-                    m0 = mean[channel, y, x]
+                    m0 = mean[x]
                     if n == 1:
                         picture[channel, y, x] = zero[channel] + m0
                         continue
-                    w0, s0 = weights[y - before, x], m2[channel, y, x]
+                    w0, s0 = weights[y - before, x], m2[x]
                     here = calm[y - before, x]
                     # Nothing in this pixel is far from the rest: nearly all pixels end here.
-                    key1 = largest[channel, y, x]
-                    key0 = smallest[channel, y, x]
+                    key1 = largest[x]
+                    key0 = smallest[x]
                     x1, c1 = _decoded(key1, inverse), class_weights[key1 & 7]
                     x0, c0 = _decoded(key0, inverse), class_weights[key0 & 7]
                     w1, m1, s1 = _without(w0, m0, s0, x1, c1)
@@ -103,7 +113,7 @@ def judged_mean(  # type: ignore[no-untyped-def]
                     w, m, s = w0, m0, s0
                     two_high = False
                     if n >= 4:
-                        key2 = second[channel, y, x]
+                        key2 = second[x]
                         x2, c2 = _decoded(key2, inverse), class_weights[key2 & 7]
                         w2, m2_, s2 = _without(w1, m1, s1, x2, c2)
                         variance = _variance(s2, n - 2, signal, step, quiet)

@@ -18,6 +18,9 @@ from livestack.kernels.tiles import at
 PHASES = 1024
 """Positions are taken to 1/1024 px."""
 
+_WORTH_IT = 24
+"""Columns of one phase that are worked on at once; fewer take their weights from a table."""
+
 Plane = NDArray[np.float32]
 
 
@@ -79,14 +82,14 @@ def along_rows(source, table, line, out) -> None:  # type: ignore[no-untyped-def
     width, taps = out.shape[1], table.shape[1]
     length = _steady_columns(line, source.shape[0], width)
     for j in range(source.shape[0]):
-        row, target = source[j], out[j]
         for left in range(0, width, length):
             right = min(left + length, width)
             middle = (left + right - 1) // 2
             x = _on(line, middle, j)
             whole = int(np.floor(x))
             start = left + whole - middle - (taps // 2 - 1)
-            _convolve(row[start:], table[int((x - whole) * PHASES + 0.5)], target[left:right])
+            phase = int((x - whole) * PHASES + 0.5)
+            _convolve(source, j, start, 0, 1, table[phase], out, j, left, right)
 
 
 @kernel(inline=True)
@@ -102,52 +105,93 @@ def _steady_columns(line, rows, width):  # type: ignore[no-untyped-def]
     return _steady(max(upper, lower) + bent, width)
 
 
-# Loops run over slices from 0: an index that might be negative would keep the compiler from vectorising.
+# Indices are unsigned where the compiler is to vectorise: one that might be negative makes every access a
+# gather. Slices would do as well, but each is counted, by all threads in one place.
 
 
 @kernel(fast=True)
-def _convolve(row: Plane, w: Plane, target: Plane) -> None:
-    """Sums of products of ``w`` with the pixels of ``row`` from each place on."""
+def _convolve(source, j, i, down, across, w, target, v, left, right) -> None:  # type: ignore[no-untyped-def]
+    """Fill row ``v`` of ``target`` from column ``left`` up to ``right`` with sums of products of ``w``.
+
+    The first factors are the pixels of ``source`` from (``j``, ``i``) on, the next ones lie ``down`` and
+    ``across`` from these, and so on.
+    """
+    n, row, begin = right - left, np.uintp(v), np.uintp(left)
     if len(w) == 8:
-        r1, r2, r3, r4, r5, r6, r7 = row[1:], row[2:], row[3:], row[4:], row[5:], row[6:], row[7:]
         w0, w1, w2, w3, w4, w5, w6, w7 = w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]
-        for u in range(len(target)):
-            early = w0 * row[u] + w1 * r1[u] + w2 * r2[u] + w3 * r3[u]
-            target[u] = early + (w4 * r4[u] + w5 * r5[u] + w6 * r6[u] + w7 * r7[u])
+        j0, j1, j2, j3 = np.uintp(j), np.uintp(j + down), np.uintp(j + 2 * down), np.uintp(j + 3 * down)
+        i0, i1, i2, i3 = np.uintp(i), np.uintp(i + across), np.uintp(i + 2 * across), np.uintp(i + 3 * across)
+        j4, j5 = np.uintp(j + 4 * down), np.uintp(j + 5 * down)
+        j6, j7 = np.uintp(j + 6 * down), np.uintp(j + 7 * down)
+        i4, i5 = np.uintp(i + 4 * across), np.uintp(i + 5 * across)
+        i6, i7 = np.uintp(i + 6 * across), np.uintp(i + 7 * across)
+        for k in range(n):
+            u = np.uintp(k)
+            early = w0 * source[j0, i0 + u] + w1 * source[j1, i1 + u]
+            early += w2 * source[j2, i2 + u] + w3 * source[j3, i3 + u]
+            late = w4 * source[j4, i4 + u] + w5 * source[j5, i5 + u]
+            late += w6 * source[j6, i6 + u] + w7 * source[j7, i7 + u]
+            target[row, begin + u] = early + late
         return
-    for u in range(len(target)):
-        target[u] = 0
-    for k in range(len(w)):
-        weight, moved = w[k], row[k:]
-        for u in range(len(target)):
-            target[u] += weight * moved[u]
+    for k in range(n):
+        target[row, begin + np.uintp(k)] = 0
+    for m in range(len(w)):
+        weight, y, x = w[m], np.uintp(j + m * down), np.uintp(i + m * across)
+        for k in range(n):
+            u = np.uintp(k)
+            target[row, begin + u] += weight * source[y, x + u]
 
 
 @kernel(fast=True)
 def along_columns(source, table, region, out) -> None:  # type: ignore[no-untyped-def]
     """Resample each column of ``source`` at the rows where a region's tile has its own, into ``out``."""
     height, width = out.shape
-    taps = table.shape[1]
-    length = _steady(max(abs(region.e - 1.0), abs(region.e + region.de * width - 1.0)), height)
+    before = table.shape[1] // 2 - 1
+    tall = _steady_rows(region, height, width)
+    slope = max(abs(region.d), abs(region.d + region.de * height))
+    wide = _steady(slope + 2 * abs(region.d2) * width + 3 * abs(region.d3) * width * width, width)
+    for top in range(0, height, tall):
+        bottom = min(top + tall, height)
+        if wide < _WORTH_IT:
+            _columns_apart(source, table, region, top, bottom, out)
+            continue
+        row = (top + bottom - 1) // 2
+        for left in range(0, width, wide):
+            right = min(left + wide, width)
+            column = (left + right - 1) // 2
+            y = at(column, row, region.d, region.e, region.ty, region.d2, region.d3, region.de)
+            whole = int(np.floor(y))
+            w = table[int((y - whole) * PHASES + 0.5)]
+            for v in range(top, bottom):
+                _convolve(source, whole - row - before + v, left, 1, 0, w, out, v, left, right)
+
+
+@kernel()
+def _steady_rows(region, height, width):  # type: ignore[no-untyped-def]
+    """Over how many rows the phase stays the same, in any column."""
+    return _steady(max(abs(region.e - 1.0), abs(region.e + region.de * width - 1.0)), height)
+
+
+@kernel(fast=True)
+def _columns_apart(source, table, region, top, bottom, out) -> None:  # type: ignore[no-untyped-def]
+    """Resample rows ``top`` up to ``bottom`` where each column has its own phase."""
+    width, taps = out.shape[1], table.shape[1]
     weights = np.empty((taps, width), np.float32)
     first = np.empty(width, np.int64)
-    for top in range(0, height, length):
-        bottom = min(top + length, height)
-        middle = (top + bottom - 1) // 2
-        for u in range(width):
-            y = at(u, middle, region.d, region.e, region.ty, region.d2, region.d3, region.de)
-            whole = int(np.floor(y))
-            first[u] = whole - middle - (taps // 2 - 1)
-            phase = int((y - whole) * PHASES + 0.5)
-            for k in range(taps):
-                weights[k, u] = table[phase, k]
-        for v in range(top, bottom):
-            target = out[v]
-            left = 0
-            while left < width:
-                right = _end_of_run(first, left)
-                _blend(source, first[left] + v, weights, left, right, target)
-                left = right
+    middle = (top + bottom - 1) // 2
+    for u in range(width):
+        y = at(u, middle, region.d, region.e, region.ty, region.d2, region.d3, region.de)
+        whole = int(np.floor(y))
+        first[u] = whole - middle - (taps // 2 - 1)
+        phase = int((y - whole) * PHASES + 0.5)
+        for k in range(taps):
+            weights[k, u] = table[phase, k]
+    for v in range(top, bottom):
+        left = 0
+        while left < width:
+            right = _end_of_run(first, left)
+            _blend(source, first[left] + v, weights, left, right, out, v)
+            left = right
 
 
 @kernel()
@@ -160,28 +204,27 @@ def _end_of_run(values: NDArray[np.int64], start: int) -> int:
 
 
 @kernel(fast=True)
-def _blend(source: Plane, top: int, weights: Plane, left: int, right: int, target: Plane) -> None:
-    """Sums of products down the columns ``left`` up to ``right``, from row ``top`` on."""
-    out = target[left:right]
+def _blend(source, top, weights, left, right, target, v) -> None:  # type: ignore[no-untyped-def]
+    """Sums of products down the columns ``left`` up to ``right``, from row ``top`` on, into row ``v``."""
+    row, n, begin = np.uintp(v), right - left, np.uintp(left)
     if len(weights) == 8:
-        r0, w0 = source[top, left:right], weights[0, left:right]
-        r1, w1 = source[top + 1, left:right], weights[1, left:right]
-        r2, w2 = source[top + 2, left:right], weights[2, left:right]
-        r3, w3 = source[top + 3, left:right], weights[3, left:right]
-        r4, w4 = source[top + 4, left:right], weights[4, left:right]
-        r5, w5 = source[top + 5, left:right], weights[5, left:right]
-        r6, w6 = source[top + 6, left:right], weights[6, left:right]
-        r7, w7 = source[top + 7, left:right], weights[7, left:right]
-        for u in range(len(out)):
-            upper = w0[u] * r0[u] + w1[u] * r1[u] + w2[u] * r2[u] + w3[u] * r3[u]
-            out[u] = upper + (w4[u] * r4[u] + w5[u] * r5[u] + w6[u] * r6[u] + w7[u] * r7[u])
+        r0, r1, r2, r3 = np.uintp(top), np.uintp(top + 1), np.uintp(top + 2), np.uintp(top + 3)
+        r4, r5, r6, r7 = np.uintp(top + 4), np.uintp(top + 5), np.uintp(top + 6), np.uintp(top + 7)
+        for i in range(n):
+            u = begin + np.uintp(i)
+            upper = weights[0, u] * source[r0, u] + weights[1, u] * source[r1, u]
+            upper += weights[2, u] * source[r2, u] + weights[3, u] * source[r3, u]
+            lower = weights[4, u] * source[r4, u] + weights[5, u] * source[r5, u]
+            lower += weights[6, u] * source[r6, u] + weights[7, u] * source[r7, u]
+            target[row, u] = upper + lower
         return
-    for u in range(len(out)):
-        out[u] = 0
+    for i in range(n):
+        target[row, begin + np.uintp(i)] = 0
     for k in range(len(weights)):
-        row, weight = source[top + k, left:right], weights[k, left:right]
-        for u in range(len(out)):
-            out[u] += weight[u] * row[u]
+        j, m = np.uintp(top + k), np.uintp(k)
+        for i in range(n):
+            u = begin + np.uintp(i)
+            target[row, u] += weights[m, u] * source[j, u]
 
 
 @kernel(fast=True)
@@ -192,30 +235,38 @@ def lowest(source, line, region, low) -> None:  # type: ignore[no-untyped-def]
     lows = np.empty((rows, width), np.float32)
     length = _steady_columns(line, rows, width)
     for j in range(rows):
-        row = source[j]
         for left in range(0, width, length):
             right = min(left + length, width)
             middle = (left + right - 1) // 2
-            r = row[left + int(np.floor(_on(line, middle, j))) - middle - 1 :]
-            _least_of_four(r, r[1:], r[2:], r[3:], lows[j, left:right])
+            start = left + int(np.floor(_on(line, middle, j))) - middle - 1
+            _least_of_four(source, j, start, 0, 1, lows, j, left, right)
     first = np.empty(width, np.int64)
-    for v in range(height):
+    tall = _steady_rows(region, height, width)
+    for top in range(0, height, tall):
+        bottom = min(top + tall, height)
+        middle = (top + bottom - 1) // 2
         for u in range(width):
-            y = at(u, v, region.d, region.e, region.ty, region.d2, region.d3, region.de)
-            first[u] = int(np.floor(y)) - 1
-        left = 0
-        while left < width:
-            right, j = _end_of_run(first, left), first[left]
-            r0, r1 = lows[j, left:right], lows[j + 1, left:right]
-            r2, r3 = lows[j + 2, left:right], lows[j + 3, left:right]
-            _least_of_four(r0, r1, r2, r3, low[v, left:right])
-            left = right
+            y = at(u, middle, region.d, region.e, region.ty, region.d2, region.d3, region.de)
+            first[u] = int(np.floor(y)) - middle - 1
+        for v in range(top, bottom):
+            left = 0
+            while left < width:
+                right = _end_of_run(first, left)
+                _least_of_four(lows, first[left] + v, left, 1, 0, low, v, left, right)
+                left = right
 
 
 @kernel(fast=True)
-def _least_of_four(a: Plane, b: Plane, c: Plane, d: Plane, target: Plane) -> None:
-    for u in range(len(target)):
-        target[u] = min(min(a[u], b[u]), min(c[u], d[u]))
+def _least_of_four(source, j, i, down, across, target, v, left, right) -> None:  # type: ignore[no-untyped-def]
+    """Like :func:`_convolve`, the least of four pixels."""
+    row, begin = np.uintp(v), np.uintp(left)
+    j0, j1, j2, j3 = np.uintp(j), np.uintp(j + down), np.uintp(j + 2 * down), np.uintp(j + 3 * down)
+    i0, i1, i2, i3 = np.uintp(i), np.uintp(i + across), np.uintp(i + 2 * across), np.uintp(i + 3 * across)
+    for k in range(right - left):
+        u = np.uintp(k)
+        one = min(source[j0, i0 + u], source[j1, i1 + u])
+        other = min(source[j2, i2 + u], source[j3, i3 + u])
+        target[row, begin + u] = min(one, other)
 
 
 @kernel(fast=True)

@@ -21,11 +21,12 @@ Keys = NDArray[np.int16]
 
 
 class Stack(NamedTuple):
-    """The stack's planes: ``seen`` (how many subs) and ``weights`` (H, W), all others (channels, H, W).
+    """The stack's planes, tile by tile, so that a tile is one piece of memory.
 
-    Nearly every tile lies wholly within each sub. So long as it does, ``whole_seen`` and ``whole_weights``
-    (tiles) speak for all its pixels, and the planes count where it is ``torn`` (tiles) alone: their memory
-    is not even touched elsewhere.
+    ``seen`` (how many subs) and ``weights`` are (tiles, TILE_ROWS, TILE_COLUMNS), ``mean``, ``m2`` and the
+    keys (tiles, channels, TILE_ROWS, TILE_COLUMNS). Nearly every tile lies wholly within each sub. So long as
+    it does, ``whole_seen`` and ``whole_weights`` (tiles) speak for all its pixels, and ``seen`` and
+    ``weights`` count where it is ``torn`` (tiles) alone: their memory is not even touched elsewhere.
     """
 
     seen: NDArray[np.uint16]
@@ -50,48 +51,50 @@ class Weight(NamedTuple):
 
 
 @kernel(fast=True)
-def accumulate_row(  # type: ignore[no-untyped-def]
-    values, weights, weight, stack, channel, y, left
+def _accumulate(  # type: ignore[no-untyped-def]
+    values, v, begin, end, old, weight, zero, mean, m2, largest, second, smallest
 ):
-    """Take values into one channel of the stack (West 1979), from column ``left`` of row ``y`` on.
+    """Take columns ``begin`` up to ``end`` of a tile's row ``v`` into one channel of the stack (West 1979).
 
-    ``weights`` are what has come before; the caller adds to them once all channels are done.
+    ``old`` (columns) are the weights of what has come before; the caller adds to them once all channels are
+    done.
     """
-    right = left + len(values)
-    mean, m2 = stack.mean[channel, y, left:right], stack.m2[channel, y, left:right]
-    largest, second = stack.largest[channel, y, left:right], stack.second[channel, y, left:right]
-    smallest = stack.smallest[channel, y, left:right]
-    zero, per_root, number = weight.zero[channel], weight.per_root, weight.number
+    row = np.uintp(v)
+    per_root, number = weight.per_root, weight.number
     inverse = np.float32(1) / (per_root * per_root)
     own, limit = weight.weight, np.float32(LARGEST_CODE)
     half = np.float32(0.5)
-    for u in range(len(values)):
-        away = values[u] - zero
+    for k in range(end - begin):
+        u = np.uintp(begin + k)
+        away = values[row, u] - zero
         code = np.int32(min(np.sqrt(abs(away)) * per_root + half, limit))
         code = -code if away < 0 else code
         key = np.int16(code * 8 + number)
         value = np.float32(code * abs(code)) * inverse
-        old = weights[u]
-        step = value - mean[u]
-        change = step * (own / (old + own))
-        mean[u] += change
-        m2[u] += old * step * change
-        top = largest[u]
-        second[u] = max(second[u], min(top, key))
-        largest[u] = max(top, key)
-        smallest[u] = min(smallest[u], key)
+        before = old[u]
+        step = value - mean[row, u]
+        change = step * (own / (before + own))
+        mean[row, u] += change
+        m2[row, u] += before * step * change
+        top = largest[row, u]
+        second[row, u] = max(second[row, u], min(top, key))
+        largest[row, u] = max(top, key)
+        smallest[row, u] = min(smallest[row, u], key)
 
 
 @kernel(fast=True)
-def stack_tiles(first, last, start, frame, course, weight, stack, sampled, samples):  # type: ignore[no-untyped-def]
-    """Put tiles ``start + first`` up to ``start + last`` of one raw frame into the stack.
+def stack_tiles(  # type: ignore[no-untyped-def]
+    first, last, start, size, frame, course, weight, stack, sampled, samples
+):
+    """Put tiles ``start + first`` up to ``start + last`` of one raw frame into a stack of ``size``.
 
     Different tiles may be done at once. ``sampled`` gives for each tile the row of ``samples`` (n, channels,
     TILE_ROWS, TILE_COLUMNS) that receives its registered pixels, not-a-number where uncovered; -1 for none.
     """
-    height, width = stack.seen.shape
-    channels = stack.mean.shape[0]
+    height, width = size
+    channels = stack.mean.shape[1]
     across = (width + TILE_COLUMNS - 1) // TILE_COLUMNS
+    before = np.empty(TILE_COLUMNS, np.float32)
     for tile in range(start + first, start + last):
         top, left = tile // across * TILE_ROWS, tile % across * TILE_COLUMNS
         rows, columns = min(TILE_ROWS, height - top), min(TILE_COLUMNS, width - left)
@@ -105,17 +108,46 @@ def stack_tiles(first, last, start, frame, course, weight, stack, sampled, sampl
                     for u in range(columns):
                         seen = values[channel, v, u] if there[v, u] else np.float32(np.nan)
                         samples[sampled[tile], channel, v, u] = seen
-        if stack.torn[tile] or not _everywhere(there):
-            _into_torn(values, there, weight, stack, tile, top, left)
-            continue
-        before = np.empty(columns, np.float32)
-        for u in range(columns):
-            before[u] = stack.whole_weights[tile]
+        torn = stack.torn[tile] or not _everywhere(there)
+        if torn and not stack.torn[tile]:
+            stack.torn[tile] = True
+            stack.seen[tile] = stack.whole_seen[tile]
+            stack.weights[tile] = stack.whole_weights[tile]
+        before[:] = stack.whole_weights[tile]
         for channel in range(channels):
+            mean, m2 = stack.mean[tile, channel], stack.m2[tile, channel]
+            largest, second = stack.largest[tile, channel], stack.second[tile, channel]
+            smallest, zero = stack.smallest[tile, channel], weight.zero[channel]
             for v in range(rows):
-                accumulate_row(values[channel, v], before, weight, stack, channel, top + v, left)
-        stack.whole_seen[tile] += 1
-        stack.whole_weights[tile] += weight.weight
+                old = stack.weights[tile, v] if torn else before
+                begin, end = 0, columns
+                while begin < columns:
+                    if torn:
+                        begin, end = _run(there[v], begin)
+                    _accumulate(
+                        *(values[channel], v, begin, end, old, weight, zero),
+                        *(mean, m2, largest, second, smallest),
+                    )
+                    begin = end
+        if not torn:
+            stack.whole_seen[tile] += 1
+            stack.whole_weights[tile] += weight.weight
+            continue
+        for v in range(rows):
+            for u in range(columns):
+                stack.seen[tile, v, u] += there[v, u]
+                stack.weights[tile, v, u] += weight.weight if there[v, u] else np.float32(0)
+
+
+@kernel()
+def _run(there, begin):  # type: ignore[no-untyped-def]
+    """First of the places from ``begin`` on that are there, and the first after it that is not."""
+    while begin < len(there) and not there[begin]:
+        begin += 1
+    end = begin
+    while end < len(there) and there[end]:
+        end += 1
+    return begin, end
 
 
 @kernel()
@@ -127,47 +159,17 @@ def _everywhere(there):  # type: ignore[no-untyped-def]
     return True
 
 
-@kernel(fast=True)
-def _into_torn(values, there, weight, stack, tile, top, left):  # type: ignore[no-untyped-def]
-    """Take a tile into the stack pixel by pixel, where the frame is ``there``."""
-    channels, rows, columns = values.shape
-    if not stack.torn[tile]:
-        stack.torn[tile] = True
-        for y in range(top, top + rows):
-            for x in range(left, left + columns):
-                stack.seen[y, x] = stack.whole_seen[tile]
-                stack.weights[y, x] = stack.whole_weights[tile]
-    for v in range(rows):
-        weights, seen = stack.weights[top + v, left : left + columns], stack.seen[top + v]
-        end = 0
-        while end < columns:
-            begin = end
-            while begin < columns and not there[v, begin]:
-                begin += 1
-            end = begin
-            while end < columns and there[v, end]:
-                end += 1
-            for channel in range(channels):
-                accumulate_row(
-                    *(values[channel, v, begin:end], weights[begin:end], weight, stack),
-                    *(channel, top + v, left + begin),
-                )
-            for u in range(begin, end):
-                weights[u] += weight.weight
-                seen[left + u] += 1
-
-
 @kernel()
 def spread(first, last, stack, coverage):  # type: ignore[no-untyped-def]
     """Fill some rows of ``coverage`` (H, W): how many subs each pixel has seen."""
     for y in range(first, last):
-        _spread_row(stack.seen[y], stack.whole_seen, stack.torn, y, coverage[y])
+        _spread_row(stack.seen, stack.whole_seen, stack.torn, y, coverage[y])
 
 
 @kernel()
 def weights_at(stack, y, row):  # type: ignore[no-untyped-def]
-    """Fill ``row`` (W) with the weights of the stack's row ``y``."""
-    _spread_row(stack.weights[y], stack.whole_weights, stack.torn, y, row)
+    """Fill ``row`` (W) with the weights of the picture's row ``y``."""
+    _spread_row(stack.weights, stack.whole_weights, stack.torn, y, row)
 
 
 @kernel()
@@ -176,6 +178,17 @@ def _spread_row(plane, whole, torn, y, row):  # type: ignore[no-untyped-def]
     across = (width + TILE_COLUMNS - 1) // TILE_COLUMNS
     for column in range(across):
         tile = y // TILE_ROWS * across + column
-        left, right = column * TILE_COLUMNS, min((column + 1) * TILE_COLUMNS, width)
-        for x in range(left, right):
-            row[x] = plane[x] if torn[tile] else whole[tile]
+        left = column * TILE_COLUMNS
+        for u in range(min(TILE_COLUMNS, width - left)):
+            row[left + u] = plane[tile, y % TILE_ROWS, u] if torn[tile] else whole[tile]
+
+
+@kernel()
+def values_at(plane, channel, y, row):  # type: ignore[no-untyped-def]
+    """Fill ``row`` (W) with the picture's row ``y`` of one channel of a plane that lies in tiles."""
+    width = len(row)
+    across = (width + TILE_COLUMNS - 1) // TILE_COLUMNS
+    for column in range(across):
+        tile, left = y // TILE_ROWS * across + column, column * TILE_COLUMNS
+        for u in range(min(TILE_COLUMNS, width - left)):
+            row[left + u] = plane[tile, channel, y % TILE_ROWS, u]
