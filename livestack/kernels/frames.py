@@ -35,14 +35,14 @@ def gain(response):  # type: ignore[no-untyped-def]
     return FLAT_UNIT / np.float32(response) if response > 0 else np.float32(np.nan)
 
 
-@kernel(inline=True)
-def calibrated(frame, y, x):  # type: ignore[no-untyped-def]
-    """One pixel; not mended."""
-    value = np.float32(frame.raw[y, x])
-    if frame.pedestal.shape == frame.raw.shape:
-        value -= frame.pedestal[y, x]
-    if frame.response.shape == frame.raw.shape:
-        value *= gain(frame.response[y, x])
+@kernel(fast=True)
+def calibrated(raw, pedestal, response, y, x):  # type: ignore[no-untyped-def]
+    """One pixel of a frame, given by its arrays; not mended."""
+    value = np.float32(raw[y, x])
+    if pedestal.size:
+        value -= pedestal[y, x]
+    if response.size:
+        value *= gain(response[y, x])
     return value
 
 
@@ -50,8 +50,7 @@ def calibrated(frame, y, x):  # type: ignore[no-untyped-def]
 def calibrate_row(frame, y, left, target):  # type: ignore[no-untyped-def]
     """Fill ``target`` with the calibrated pixels of row ``y`` from column ``left`` on; not mended."""
     source = frame.raw[y, left : left + len(target)]
-    has_pedestal = frame.pedestal.shape == frame.raw.shape
-    has_flat = frame.response.shape == frame.raw.shape
+    has_pedestal, has_flat = frame.pedestal.size > 0, frame.response.size > 0
     if has_pedestal and has_flat:
         level = frame.pedestal[y, left : left + len(target)]
         response = frame.response[y, left : left + len(target)]
@@ -79,7 +78,8 @@ def load(  # type: ignore[no-untyped-def]
     ``turn`` is a signed permutation, so that a frame that lies upside down is read so. Beyond the frame's
     edges the nearest pixel stands. Returns whether a pixel is without a value, and the largest.
     """
-    height, width = frame.raw.shape
+    raw, pedestal, response = frame.raw, frame.pedestal, frame.response
+    height, width = raw.shape
     rows, columns = scratch.shape
     x1 = x0 + turn[0, 0] * (columns - 1) + turn[0, 1] * (rows - 1)
     y1 = y0 + turn[1, 0] * (columns - 1) + turn[1, 1] * (rows - 1)
@@ -92,7 +92,7 @@ def load(  # type: ignore[no-untyped-def]
             calibrate_row(frame, y, left, pixels[q])
         else:
             for p in range(pixels.shape[1]):
-                pixels[q, p] = calibrated(frame, y, min(max(left + p, 0), width - 1))
+                pixels[q, p] = calibrated(raw, pedestal, response, y, min(max(left + p, 0), width - 1))
     _patch(frame.places, frame.values, width, left, top, right, bottom, pixels)
     total = np.float32(0)
     peaks = pixels[0].copy()

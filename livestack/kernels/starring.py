@@ -72,9 +72,11 @@ def measure(  # type: ignore[no-untyped-def]
     2×2 pixels are averaged first: they hold every colour wherever they lie, and widen a star about as much as
     a demosaic does.
     """
-    raw, places, values = frame.raw, frame.places, frame.values
+    raw, pedestal, response = frame.raw, frame.pedestal, frame.response
+    places, values = frame.places, frame.values
     height, width = raw.shape
     side = 2 * half + 1
+    profile = np.empty(side, np.float64)
     for n in range(first, last):
         column, row = int(np.round(x[n])), int(np.round(y[n]))
         stamp = np.zeros((side, side), np.float32)
@@ -88,7 +90,8 @@ def measure(  # type: ignore[no-untyped-def]
             for p in range(left, right + 1):
                 if raw[q, p] >= saturation and abs(p - column) <= 3 and abs(q - row) <= 3:
                     full[n] = True
-                stamp[j, p - column + half] = calibrated(frame, q, p) - level[n]
+                value = calibrated(raw, pedestal, response, q, p)
+                stamp[j, p - column + half] = value - level[n]
             i = first_at(places, q * width + left)
             while i < len(places) and places[i] <= q * width + right:
                 stamp[j, places[i] - q * width - column + half] = values[i] - level[n]
@@ -115,23 +118,31 @@ def measure(  # type: ignore[no-untyped-def]
         lost = False
         for _ in range(_ROUNDS):
             determinant = xx * yy - xy * xy
-            a, b, c = np.float32(yy / determinant), np.float32(xx / determinant), np.float32(xy / determinant)
+            a, b, c = yy / determinant, xx / determinant, xy / determinant
             total, sx, sy, sxx, syy, sxy = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
             wide, tall = _REACH_SIGMA * np.sqrt(xx), _REACH_SIGMA * np.sqrt(yy)
             left, right = max(int(half + cx - wide), 0), min(int(half + cx + wide) + 2, side)
             top, bottom = max(int(half + cy - tall), 0), min(int(half + cy + tall) + 2, side)
+            for i in range(left, right):
+                profile[i] = np.exp(-0.5 * a * (i - half - cx) ** 2)
             for j in range(top, bottom):
-                dy = np.float32(j - half - cy)
+                # exp(-(a dx² + b dy² - 2c dx dy) / 2), of which a step in x changes the last term by a factor
+                dy = j - half - cy
+                lean, step = np.exp(dy * (c * (left - half - cx) - 0.5 * b * dy)), np.exp(c * dy)
+                s0, s1, s2 = 0.0, 0.0, 0.0
                 for i in range(left, right):
-                    dx = np.float32(i - half - cx)
-                    power = a * dx * dx + b * dy * dy - np.float32(2) * c * dx * dy
-                    weight = stamp[j, i] * np.exp(np.float32(-0.5) * power)
-                    total += weight
-                    sx += weight * dx
-                    sy += weight * dy
-                    sxx += weight * dx * dx
-                    syy += weight * dy * dy
-                    sxy += weight * dx * dy
+                    dx = i - half - cx
+                    weighted = stamp[j, i] * profile[i] * lean
+                    lean *= step
+                    s0 += weighted
+                    s1 += weighted * dx
+                    s2 += weighted * dx * dx
+                total += s0
+                sx += s1
+                sy += s0 * dy
+                sxx += s2
+                syy += s0 * dy * dy
+                sxy += s1 * dy
             if not total > 0:
                 lost = True
                 break
@@ -154,11 +165,11 @@ def measure(  # type: ignore[no-untyped-def]
         aside = 0.5 if mosaic else 0.0  # where a mean of 2×2 pixels lies
         shape[n, 0], shape[n, 1] = column + cx + aside, row + cy + aside
         shape[n, 2], shape[n, 3], shape[n, 4] = xx, yy, xy
-        total = 0.0
-        for j in range(side):
-            for i in range(side):
+        total, rim = 0.0, radius + 0.5
+        for j in range(max(int(half + cy - rim), 0), min(int(half + cy + rim) + 2, side)):
+            for i in range(max(int(half + cx - rim), 0), min(int(half + cx + rim) + 2, side)):
                 # A pixel on the rim counts by how far its middle is within.
-                inside = radius + 0.5 - np.hypot(i - half - cx, j - half - cy)
+                inside = rim - np.sqrt((i - half - cx) ** 2 + (j - half - cy) ** 2)
                 if inside > 0:
                     total += stamp[j, i] * min(inside, 1.0)
         flux[n] = total

@@ -215,14 +215,16 @@ def mend(first, last, frame, sources, weights, values):  # type: ignore[no-untyp
 
     Where a source has no data, the median of those that have takes the sum's place, if there are four.
     """
-    width = frame.raw.shape[1]
+    raw, pedestal, response = frame.raw, frame.pedestal, frame.response
+    width = raw.shape[1]
     known = np.empty(sources.shape[1], np.float32)
     for i in range(first, last):
         total, n, torn = np.float32(0), 0, False
         for k in range(sources.shape[1]):
             if weights[i, k] == 0:
                 continue
-            value = calibrated(frame, sources[i, k] // width, sources[i, k] % width)
+            place = sources[i, k]
+            value = calibrated(raw, pedestal, response, place // width, place % width)
             if value - value == 0:
                 known[n] = value
                 n += 1
