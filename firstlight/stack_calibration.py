@@ -38,6 +38,8 @@ class Wanted:
     library: Path | None = None
     optimise_dark: bool = False
     """Scale the dark to each light; from a library, whichever dark it is."""
+    uncalibrated_flats: bool = False
+    """Take flats that have neither biases nor flat-darks."""
 
 
 class Calibrating(Protocol):
@@ -134,6 +136,7 @@ class _Given:
             bayer_pattern=bayer_pattern,
             defects=self._wanted.defects,
             optimise_dark=self._wanted.optimise_dark,
+            uncalibrated_flats=self._wanted.uncalibrated_flats,
             made=self._made,
         )
 

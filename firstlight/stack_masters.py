@@ -121,13 +121,14 @@ def load_masters(
     bayer_pattern: str | None,
     defects: Path | None = None,
     optimise_dark: bool = False,
+    uncalibrated_flats: bool = False,
     made: dict[FrameKind, NDArray[np.float32]] | None = None,
 ) -> Masters:
     """Combine raw frames of each kind; a master is used as it is.
 
     A master is a lone file that says NCOMBINE (or STACKCNT) > 1, or that holds floats. Raw flats need biases,
-    whose level is taken off before they are scaled. ``made`` keeps bias and dark for the next filter. Raises
-    FirstlightError for frames that don't fit together.
+    whose level is taken off before they are scaled, unless ``uncalibrated_flats`` will do. ``made`` keeps
+    bias and dark for the next filter. Raises FirstlightError for frames that don't fit together.
     """
     made = {} if made is None else made
     try:
@@ -136,7 +137,9 @@ def load_masters(
             if plane is not None:
                 made[kind] = plane
         bias, dark = made.get(FrameKind.BIAS), made.get(FrameKind.DARK)
-        flat = _master(flats, FrameKind.FLAT, bias=bias, bayer_pattern=bayer_pattern)
+        flat = _master(
+            flats, FrameKind.FLAT, bias=bias, bayer_pattern=bayer_pattern, uncalibrated=uncalibrated_flats
+        )
         mended = None if defects is None else to_mend(read_defects(defects), dark=dark is not None)
     except LibraryError as error:
         raise FirstlightError(str(error)) from error
@@ -156,6 +159,7 @@ def _master(
     *,
     bias: NDArray[np.float32] | None = None,
     bayer_pattern: str | None = None,
+    uncalibrated: bool = False,
 ) -> NDArray[np.float32] | None:
     if not paths:
         return None
@@ -170,4 +174,7 @@ def _master(
             raise FirstlightError(
                 f"{path} is a master {kind.value} already; give it alone, or give the frames it was made of"
             )
-    return combine(list(paths), kind, bias=bias, bayer_pattern=bayer_pattern).pixels
+    made = combine(
+        list(paths), kind, bias=bias, bayer_pattern=bayer_pattern, allow_uncalibrated_flat=uncalibrated
+    )
+    return made.pixels

@@ -60,6 +60,9 @@ class Job:
 def main() -> None:
     """Serve requests until stdin ends; gently, as the camera must never wait for a stack."""
     os.nice(_GENTLY)
+    os.environ.setdefault(
+        "OPENCV_FOR_THREADS_NUM", "1"
+    )  # should it be loaded: the other core is the camera's
     replies = os.fdopen(int(sys.argv[1]), "w", encoding="utf-8")
     serve(sys.stdin, replies, Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4])
 

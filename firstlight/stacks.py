@@ -14,8 +14,6 @@ from statistics import fmean
 from tempfile import TemporaryDirectory
 from typing import Self
 
-import cv2
-
 from firstlight.applying import load
 from firstlight.asking import Ask
 from firstlight.choices import used
@@ -42,7 +40,6 @@ class Stacks:
     """One target's stacks and pictures; not for several threads."""
 
     def __init__(self, folder: Path, pictures: Path, target: str, tell: Callable[[Event], None]) -> None:
-        cv2.setNumThreads(1)  # the other core is the camera's
         self._folder, self._tell = folder, tell
         self._scalings_file = folder.parent / f"{folder.name}.scalings.jsonl"
         self._pictures = Pictures(pictures, target, tell)

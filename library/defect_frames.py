@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2
+from scipy.special import chdtri
 
 from library.defect_tests import (
     BLOCK_PX,
@@ -192,7 +192,7 @@ def _noise(sources: Sources, rate: Plane) -> tuple[float, float, str]:
     warm = (signal > 10 * math.sqrt(noise2)) & (signal < 20_000)
     if not stated and len(repeated) >= 3 and warm.sum() >= _LEAST_WARM:
         dof = len(repeated) - 1
-        own = samples[:, warm].var(axis=0, ddof=1, dtype=np.float64) * dof / float(chi2.ppf(0.5, dof))
+        own = samples[:, warm].var(axis=0, ddof=1, dtype=np.float64) * dof / float(chdtri(dof, 0.5))
         measured = float(np.median((own - noise2) / signal[warm]))
         if measured > 0:
             adu_per_e, gain_from = measured, "frames"

@@ -8,10 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntFlag
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2
+from scipy.special import chdtri
 
 Plane = NDArray[np.float32]
 Flags = NDArray[np.uint8]
@@ -110,7 +109,7 @@ def line_flags(plane: Plane, limit: float) -> Flags:
 def steady_variance(samples: NDArray[np.float32]) -> float:
     """Variance between frames of the ordinary pixel, from (N, P) samples; unsteady ones do not show."""
     dof = len(samples) - 1
-    return float(np.median(samples.var(axis=0, ddof=1, dtype=np.float64))) * dof / float(chi2.ppf(0.5, dof))
+    return float(np.median(samples.var(axis=0, ddof=1, dtype=np.float64))) * dof / float(chdtri(dof, 0.5))
 
 
 def unsteady_flags(samples: NDArray[np.float32], variance: NDArray[np.float32], limits: Limits) -> Flags:
@@ -124,8 +123,8 @@ def unsteady_flags(samples: NDArray[np.float32], variance: NDArray[np.float32], 
     if n < LEAST_UNSTABLE:
         return flags
     scatter = _squares_without_farthest(samples) / variance
-    steady = scatter < chi2.isf(1e-3, n - 1)
-    worst = max(float(chi2.isf(limits.false_alarms, n - 1)), (n - 2) * limits.unstable_noise**2)
+    steady = scatter < chdtri(n - 1, 1e-3)
+    worst = max(float(chdtri(n - 1, limits.false_alarms)), (n - 2) * limits.unstable_noise**2)
     flags[scatter > worst] = Defect.UNSTABLE
     if n >= LEAST_TELEGRAPH:
         odd = np.flatnonzero(~steady)
@@ -194,6 +193,8 @@ def _squares_without_farthest(samples: NDArray[np.float32]) -> NDArray[np.float6
 
 
 def _smooth(plane: Plane, block_px: int) -> tuple[Plane, Plane]:
+    import cv2  # 30 MB that a night's stacking does without
+
     height, width = plane.shape
     rows, columns = max(1, height // block_px), max(1, width // block_px)
     medians, sigmas = np.empty((rows, columns), np.float32), np.empty((rows, columns), np.float32)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -127,6 +126,8 @@ def take_apart(
 
 def neighbourhood(pixels: Plane, step: int) -> Plane:
     """The median of each pixel's 5 × 5 neighbours of its own colour."""
+    import cv2  # 30 MB that most nights do without
+
     like = np.empty_like(pixels)
     for i in range(step):
         for j in range(step):
@@ -147,6 +148,8 @@ def smooth_glow(signal: Plane) -> Plane:
     above = np.where(level - typical > _GLOW_SIGMA * max(spread, 1e-3), level - typical, 0.0)
     if not above.any():
         return np.zeros_like(signal)
+    import cv2
+
     x = ((np.arange(width, dtype=np.float32) + 0.5) / _BLOCK - 0.5)[None].repeat(height, axis=0)
     y = ((np.arange(height, dtype=np.float32) + 0.5) / _BLOCK - 0.5)[:, None].repeat(width, axis=1)
     return np.asarray(

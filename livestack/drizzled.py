@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,6 +36,8 @@ def filled(drizzled: Drizzled) -> Plane:
 
     What was filled is where ``coverage`` is 0 and the value is finite.
     """
+    import cv2
+
     layers = np.atleast_3d(drizzled.pixels).copy()
     seen = np.atleast_3d(drizzled.coverage) > 0
     inside = footprint(np.asarray(seen.any(axis=2)), drizzled.scale)
@@ -69,6 +70,8 @@ def footprint(seen: NDArray[np.bool_], scale: float) -> NDArray[np.bool_]:
 
     The output's own edge, as wide as such a gap, does not belong to it.
     """
+    import cv2
+
     side = 2 * ceil(scale) + 1
     square = np.ones((side, side), np.uint8)
     wider = cv2.dilate(seen.astype(np.uint8), square)

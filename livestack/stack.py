@@ -193,11 +193,11 @@ def stack_image(
     """Measure a picture (H, W[, 3]) of subs of such exposures and noises, and freeze it."""
     subs = len(noises_adu)
     image = pixels if pixels.ndim == 2 else pixels.mean(axis=2)
-    stars = _stars(image, coverage == 0)
+    stars = _stars(image, coverage)
     most = int(coverage.max())
-    well = coverage >= math.ceil(min(_WELL_COVERED * subs, most))
-    if well.mean() <= 0.02:
-        well = coverage >= math.ceil(_WELL_COVERED * most)
+    well = math.ceil(min(_WELL_COVERED * subs, most))
+    if _share(coverage, well) <= 0.02:
+        well = math.ceil(_WELL_COVERED * most)
     known = [seconds for seconds in exposures_s if seconds is not None]
     return StackImage(
         filter=name,
@@ -207,33 +207,47 @@ def stack_image(
         exposure_s=float(sum(known)),
         sub_exposure_s=float(np.median(known)) if known else None,
         fwhm_px=typical_fwhm_px(stars),
-        noise_adu=float(np.mean(channel_noise(pixels, well))),
+        noise_adu=float(np.mean(channel_noise(pixels, coverage, well))),
         sub_noise_adu=float(np.median(noises_adu)),
-        background_adu=_median(image, well),
+        background_adu=_median(image, coverage, well),
         rejected_fraction=rejected_fraction,
     )
 
 
-def _stars(image: NDArray[np.float32], unseen: NDArray[np.bool_]) -> Stars:
+def _stars(image: NDArray[np.float32], coverage: NDArray[np.uint16]) -> Stars:
     """Those of a picture, in place: a copy of it is what a small machine may not have."""
-    image[unseen] = np.nan
+    _where_unseen(image, coverage, np.nan)
     stars = look(image, Masters(), saturation_adu=np.inf, search=False).stars
-    image[unseen] = 0
+    _where_unseen(image, coverage, 0.0)
     return stars
 
 
-def channel_noise(pixels: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Background noise of each channel of (H, W[, 3]): a 0-d or (3,) array."""
+def _where_unseen(image: NDArray[np.float32], coverage: NDArray[np.uint16], value: float) -> None:
+    """Row by row: a mask of the whole picture would be a quarter of it again."""
+    for row, seen in zip(image, coverage, strict=True):
+        if not seen.all():
+            row[seen == 0] = value
+
+
+def _share(coverage: NDArray[np.uint16], least: int) -> float:
+    """Of pixels that so many subs cover; no mask of the whole picture is made."""
+    return sum(np.count_nonzero(row >= least) for row in coverage) / coverage.size
+
+
+def channel_noise(
+    pixels: NDArray[np.float32], coverage: NDArray[np.uint16], least: int
+) -> NDArray[np.float64]:
+    """Background noise of each channel of (H, W[, 3]) where ``least`` subs are: a 0-d or (3,) array."""
     if pixels.ndim == 2:
-        return np.asarray(background_noise(pixels, valid))
-    return np.array([background_noise(pixels[..., channel], valid) for channel in range(pixels.shape[2])])
+        return np.asarray(background_noise(pixels, coverage, least=least))
+    return np.array([background_noise(each, coverage, least=least) for each in np.moveaxis(pixels, 2, 0)])
 
 
-def _median(image: NDArray[np.float32], valid: NDArray[np.bool_]) -> float:
+def _median(image: NDArray[np.float32], coverage: NDArray[np.uint16], least: int) -> float:
     step = max(1, int(np.sqrt(image.size / 500_000)))
     every = (slice(None, None, step), slice(None, None, step))
-    sample = image[every][valid[every]]
-    return float(np.median(sample if len(sample) else image[valid]))
+    sample = image[every][coverage[every] >= least]
+    return float(np.median(sample if len(sample) else image[coverage >= least]))
 
 
 def _coding(first: Look, raw: Raw) -> Coding:

@@ -38,6 +38,4 @@ def measure_background(
     level = estimate.back(dtype=np.float32)
     if every > 1:
         level = level.repeat(every, axis=0)[: image.shape[0]].repeat(every, axis=1)[:, : image.shape[1]]
-    return Background(
-        np.ascontiguousarray(level), float(estimate.globalback), float(estimate.globalrms)
-    )
+    return Background(np.ascontiguousarray(level), float(estimate.globalback), float(estimate.globalrms))

@@ -11,6 +11,7 @@ low.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,19 +23,23 @@ _CLIP_SIGMA = 4.0
 _CLIP_ROUNDS = 3
 
 
-def background_noise(image: NDArray[np.float32], valid: NDArray[np.bool_] | None = None) -> float:
+def background_noise(
+    image: NDArray[np.float32], valid: NDArray[np.bool_ | np.integer[Any]] | None = None, *, least: int = 1
+) -> float:
     """Standard deviation of the background of an (H, W) image, in its own unit; NaN if too little is valid.
 
+    Valid is what has ``least`` or more in ``valid``, which may be a mask or a coverage.
     Differences beyond 4σ (stars, nebula edges) are clipped before the last median. Large images are sampled
     in whole lines.
     """
-    lines = (_differences(image, valid), _differences(image.T, None if valid is None else valid.T))
+    across = None if valid is None else valid.T
+    lines = (_differences(image, valid, least), _differences(image.T, across, least))
     return _clipped(np.concatenate(lines))
 
 
 def line_noise(*lines: NDArray[np.float32]) -> float:
     """The same from some lines of an image, each a row of (N, L), and further such sets."""
-    return _clipped(np.concatenate([_differences(each, None) for each in lines]))
+    return _clipped(np.concatenate([_differences(each) for each in lines]))
 
 
 def _clipped(samples: NDArray[np.float32]) -> float:
@@ -55,7 +60,9 @@ def _middle(ordered: NDArray[np.float32]) -> float:
     return 0.5 * float(ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2])
 
 
-def _differences(image: NDArray[np.float32], valid: NDArray[np.bool_] | None) -> NDArray[np.float32]:
+def _differences(
+    image: NDArray[np.float32], valid: NDArray[np.bool_ | np.integer[Any]] | None = None, least: int = 1
+) -> NDArray[np.float32]:
     """|2 f(i) − f(i−2) − f(i+2)| along the rows, where all three are valid and finite, as one long line."""
     step = max(1, 2 * image.size // _MAX_SAMPLES)
     rows = np.ascontiguousarray(image[::step])
@@ -63,6 +70,6 @@ def _differences(image: NDArray[np.float32], valid: NDArray[np.bool_] | None) ->
     difference: NDArray[np.float32] = np.abs(2 * centre - left - right).astype(np.float32, copy=False)
     good = np.isfinite(difference)
     if valid is not None:
-        ok = valid[::step]
+        ok = valid[::step] >= least
         good &= ok[:, : -2 * _GAP] & ok[:, _GAP:-_GAP] & ok[:, 2 * _GAP :]
     return difference[good]

@@ -76,6 +76,11 @@ def _calibration(stack: argparse.ArgumentParser) -> None:
         action="store_true",
         help="scale the dark to what each light shows, above the bias (default: darks of a dark model alone)",
     )
+    group.add_argument(
+        "--uncalibrated-flats",
+        action="store_true",
+        help="take raw flats without --bias all the same: right where the camera has no pedestal",
+    )
 
 
 def _method(stack: argparse.ArgumentParser) -> None:
@@ -147,6 +152,7 @@ def _job(arguments: argparse.Namespace) -> StackJob:
         defects=arguments.defects,
         library=arguments.library,
         optimise_dark=arguments.optimise_dark,
+        uncalibrated_flats=arguments.uncalibrated_flats,
     )
     judged = rules(max_fwhm_px=arguments.max_fwhm, max_sigma=arguments.max_sigma, keep_all=arguments.keep_all)
     return StackJob(

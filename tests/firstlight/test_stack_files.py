@@ -22,6 +22,7 @@ from library.cards import Card
 from library.reading import read_frame
 from library.writing import write_image
 from tests.livestack.sky import Sky, motion, quantised
+from tui.cli import main
 
 SKY = Sky()
 DARK_ADU = 150.0
@@ -141,8 +142,25 @@ def test_flats_flatten(tmp_path: Path) -> None:
     pixels = read_frame(tmp_path / "out.fits").pixels
     corner, centre = np.median(pixels[:60, :80]), np.median(pixels[150:210, 200:280])
     assert corner == pytest.approx(centre, rel=0.02)
-    with pytest.raises(FirstlightError, match="bias"):
-        stack_files(lights, StackJob(output=tmp_path / "out.fits", wanted=Wanted(flats=flats)))
+
+
+def test_raw_flats_without_a_bias_are_taken_on_wish_alone(tmp_path: Path) -> None:
+    """A camera without a pedestal: its flats are right as they are."""
+    rng = np.random.default_rng(2)
+    response = np.linspace(0.6, 1.0, 480) * np.ones((360, 1))
+    lights, flats = [], [tmp_path / "f0.fits", tmp_path / "f1.fits"]
+    for i in range(3):
+        frame = SKY.expose(motion(i, 0), rng, noise_adu=3.0) * response
+        lights.append(write_light(tmp_path / f"l{i}.fits", quantised(frame)))
+    for path in flats:
+        write_image(path, quantised(20_000 * response + rng.normal(0, 50, response.shape)), [])
+    out = tmp_path / "out.fits"
+    with pytest.raises(FirstlightError, match=r"neither a flat-dark nor a bias.*--uncalibrated-flats"):
+        stack_files(lights, StackJob(output=out, wanted=Wanted(flats=flats)))
+    words = [*map(str, lights), *(word for path in flats for word in ("--flat", str(path)))]
+    assert main(["stack", *words, "--uncalibrated-flats", "-o", str(out)]) == 0
+    pixels = read_frame(out).pixels
+    assert np.median(pixels[:, 20:100]) == pytest.approx(np.median(pixels[:, -100:-20]), rel=0.02)
 
 
 def test_what_cannot_be_used_is_rejected_with_its_reason(tmp_path: Path, lights: list[Path]) -> None:
