@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+PLANE_BYTES = {"raw": 2, "dark": 4, "flat": 2, "stack, read and written": 2 * 14}
 SIZES = {"2": (1080, 1936), "9": (2822, 4144), "26": (4176, 6248), "61": (6388, 9576)}
 STARS_PER_MPX = 300
 TICK_S = 0.002
@@ -76,14 +77,19 @@ def plain(folder: Path) -> dict[str, Any]:
     return {"seconds": seconds}
 
 
-def live(folder: Path) -> dict[str, Any]:
-    """Ours: calibrated, aligned, weighted, with rejection; and how long another thread had to wait."""
+def live(folder: Path, subs: int) -> dict[str, Any]:
+    """Ours: calibrated, aligned, weighted, with rejection; and how long another thread had to wait.
+
+    The lights go round until there are ``subs``.
+    """
+    from library.memory import give_back_large_blocks
     from library.reading import read_frame
     from livestack.engine import LiveStack, Sub
     from livestack.events import SubAccepted
     from livestack.masters import prepare
     from livestack.warm import warm_up
 
+    give_back_large_blocks()
     started = time.perf_counter()
     warm_up()
     warm_s = time.perf_counter() - started
@@ -94,7 +100,7 @@ def live(folder: Path) -> dict[str, Any]:
         flat=read_frame(folder / "flat.fits").pixels.astype(np.float32),
         bayer_pattern=pattern,
     )
-    stack, seconds, stages = LiveStack(), [], []
+    stack, seconds, stages, rss_10 = LiveStack(), [], [], 0.0
     waited: list[float] = []
     done = threading.Event()
 
@@ -107,28 +113,40 @@ def live(folder: Path) -> dict[str, Any]:
     thread = threading.Thread(target=tick)
     thread.start()
     try:
-        for path in lights:
+        for number in range(subs):
+            path = lights[number % len(lights)]
             started = time.perf_counter()
             frame = read_frame(path)
             outcome = stack.process(
-                Sub(frame_id=path.name, pixels=frame.pixels, meta=frame.meta, masters=masters)
+                Sub(frame_id=str(number), pixels=frame.pixels, meta=frame.meta, masters=masters)
             )
+            del frame
             seconds.append(time.perf_counter() - started)
             stages.append(outcome.stage_seconds)
             assert isinstance(outcome.event, SubAccepted), outcome.event
+            if number == 9:
+                rss_10 = rss_gb()
     finally:
         done.set()
         thread.join()
+    rss_last = rss_gb()
     started = time.perf_counter()
     for name in stack.filters:
         stack.snapshot(name)
     return {
         "seconds": seconds,
+        "rss_gb": (rss_10, rss_last),
         "warm_s": warm_s,
         "picture_s": time.perf_counter() - started,
         "wait_p95_ms": 1000 * float(np.percentile(waited, 95)),
         "stages": {key: statistics.median(each[key] for each in stages[1:]) for key in stages[0]},
     }
+
+
+def rss_gb() -> float:
+    """What this process has in memory now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1e9
 
 
 def siril(folder: Path) -> dict[str, Any]:
@@ -155,20 +173,20 @@ def siril(folder: Path) -> dict[str, Any]:
     return {"seconds": [seconds / len(lights)] * len(lights)}
 
 
-def apart(way: Callable[[Path], dict[str, Any]], folder: Path) -> dict[str, Any]:
+def apart(way: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
     """Run one way in a process of its own; adds its peak of memory."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_child, args=(way, folder, theirs))
+    process = context.Process(target=_child, args=(way, arguments, theirs))
     process.start()
     answer: dict[str, Any] = json.loads(ours.recv())
     process.join()
     return answer
 
 
-def _child(way: Callable[[Path], dict[str, Any]], folder: Path, pipe: Any) -> None:
-    answer = way(folder)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+def _child(way: Callable[..., dict[str, Any]], arguments: tuple[Any, ...], pipe: Any) -> None:
+    answer = way(*arguments)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
     pipe.send(json.dumps(answer | {"peak_gb": peak}))
 
 
@@ -184,35 +202,64 @@ def plane_copy_s(shape: tuple[int, int]) -> float:
     return statistics.median(times)
 
 
+def floor_s(copy_s: float, *, osc: bool) -> float:
+    """What must be read or written of memory for a sub, at the speed of a copy (4 bytes in and 4 out)."""
+    stack = PLANE_BYTES["stack, read and written"] * (3 if osc else 1)
+    once = PLANE_BYTES["raw"] + PLANE_BYTES["dark"] + PLANE_BYTES["flat"]
+    return copy_s * (stack + once) / 8
+
+
+def tell_long(told: dict[str, Any]) -> None:
+    """What many subs have made slower or larger."""
+    seconds, (rss_10, rss_last) = told["seconds"], told["rss_gb"]
+    early, late = statistics.median(seconds[5:25]), statistics.median(seconds[-20:])
+    print(
+        f"{'':10}sub {len(seconds)} takes {late / early:.3f} times what the 10th does "
+        f"(medians of 20: {late:.3f} and {early:.3f} s); in memory after 10 subs {rss_10:.3f} GB, "
+        f"after {len(seconds)} {rss_last:.3f} GB"
+    )
+
+
 def main() -> None:
     """Print seconds a sub after the first, and their ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", default="2,9,26", help="megapixels, of 2, 9, 26, 61")
-    parser.add_argument("--subs", type=int, default=6)
+    parser.add_argument("--subs", type=int, default=6, help="lights on disk")
+    parser.add_argument("--long", type=int, metavar="N", help="let ours go round until there are N")
     parser.add_argument("--osc", action="store_true", help="Bayer frames as well")
+    parser.add_argument("--plain", action=argparse.BooleanOptionalAction, default=True, help="plain Python")
     parser.add_argument("--siril", action="store_true", help="Siril's batch as well")
     arguments = parser.parse_args()
     print(f"{'':10}{'way':8}{'s/sub':>8}{'ours is':>10}{'peak GB':>9}")
     for size in arguments.sizes.split(","):
         shape = SIZES[size]
         copy_s = plane_copy_s(shape)
+        mono_s = 0.0
         for osc in (False, True) if arguments.osc else (False,):
             with tempfile.TemporaryDirectory() as folder:
                 write_night(Path(folder), shape, arguments.subs, osc=osc)
-                ways = [live, *([] if osc else [plain]), *([siril] if arguments.siril and not osc else [])]
-                found = {way.__name__: apart(way, Path(folder)) for way in ways}
+                found = {"live": apart(live, Path(folder), arguments.long or arguments.subs)}
+                if arguments.plain and not osc:
+                    found["plain"] = apart(plain, Path(folder))
+                if arguments.siril and not osc:
+                    found["siril"] = apart(siril, Path(folder))
             own = statistics.median(found["live"]["seconds"][1:])
             for name, answer in found.items():
                 seconds = statistics.median(answer["seconds"][1:])
                 label = f"{size} Mpx{' OSC' if osc else ''}"
-                print(f"{label:10}{name:8}{seconds:8.3f}{seconds / own:9.1f}×{answer['peak_gb']:9.2f}")
+                print(f"{label:10}{name:8}{seconds:8.3f}{seconds / own:9.1f}×{answer['peak_gb']:9.3f}")
             told = found["live"]
+            beside_mono = f", {own / mono_s:.2f} times mono" if osc else ""
+            mono_s = mono_s or own
             print(
-                f"{'':10}a plane copied {copy_s:.4f} s (ours {own / copy_s:.1f} of them); "
+                f"{'':10}{own / floor_s(copy_s, osc=osc):.1f} times the memory's floor "
+                f"(a plane copied {copy_s:.4f} s){beside_mono}; "
                 f"warm {told['warm_s']:.1f} s, picture {told['picture_s']:.2f} s, "
                 f"another thread waits {told['wait_p95_ms']:.1f} ms (p95); "
                 + ", ".join(f"{name} {value:.3f}" for name, value in told["stages"].items())
             )
+            if arguments.long:
+                tell_long(told)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from firstlight.choices import Choices
 from firstlight.errors import FirstlightError
 from firstlight.events import Event, MasterChoice, StackSummary, Stamped, encode
 from firstlight.stream import utc_now
+from library.memory import give_back_large_blocks
 from livestack.noise_budget import Camera
 
 if TYPE_CHECKING:
@@ -60,9 +61,8 @@ class Job:
 def main() -> None:
     """Serve requests until stdin ends; gently, as the camera must never wait for a stack."""
     os.nice(_GENTLY)
-    os.environ.setdefault(
-        "OPENCV_FOR_THREADS_NUM", "1"
-    )  # should it be loaded: the other core is the camera's
+    os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")  # the other core is the camera's
+    give_back_large_blocks()
     replies = os.fdopen(int(sys.argv[1]), "w", encoding="utf-8")
     serve(sys.stdin, replies, Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4])
 

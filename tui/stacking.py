@@ -120,8 +120,10 @@ def run(arguments: argparse.Namespace) -> int:
     from firstlight.stack_files import stack_files
     from firstlight.stack_job import StackInterruptedError
     from firstlight.stack_watching import Until, watch_folder
+    from library.memory import give_back_large_blocks
     from tui.stack_lines import JsonLines, Lines
 
+    give_back_large_blocks()
     job = _job(arguments)
     face = JsonLines(sys.stdout) if arguments.json else Lines(sys.stderr)
     try:
