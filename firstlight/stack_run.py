@@ -21,7 +21,7 @@ from firstlight.stack_work import WorkFolder
 from library.errors import LibraryError
 from library.reading import Frame, read_frame
 from library.windows import Spool
-from livestack.engine import Sub
+from livestack.engine import Settings, Sub
 from livestack.errors import LiveStackError, NotAlignedError
 from livestack.events import SubAccepted
 from livestack.keeper import KeptStack, Moved, Trouble
@@ -90,6 +90,7 @@ class StackRun:
             kept = KeptStack(
                 self.work.folder_of(name),
                 lambda path: self._again(name, path),
+                settings=Settings(demosaic=self.job.demosaic),
                 rules=self.job.rules,
                 tell=self._told,
             )

@@ -197,6 +197,7 @@ def _settings(job: StackJob) -> dict[str, Any]:
         "calibration files": [_written(path) for path in files],
         "library": None if wanted.library is None else str(wanted.library.resolve()),
         "dark scaling": wanted.optimise_dark,
+        "demosaicing": job.demosaic,
         "uncalibrated flats": wanted.uncalibrated_flats,
     }
 

@@ -93,6 +93,11 @@ def _method(stack: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--reference", type=Path, metavar="FILE", help="a light or a stack that the result lies on"
     )
+    group.add_argument(
+        "--demosaic", choices=("fine", "bilinear"), default="fine",
+        help="how a mosaic becomes colour (default fine: narrower stars without coloured edges; bilinear: "
+        "smoother pixels); --drizzle needs neither",
+    )  # fmt: skip
     group.add_argument("--drizzle", type=float, metavar="X", help="a grid finer by 1 to 3, of dithered subs")
     group.add_argument(
         "--comet", action="append", default=[], metavar="X,Y@FILE",
@@ -168,6 +173,7 @@ def _job(arguments: argparse.Namespace) -> StackJob:
         pixfrac=arguments.pixfrac,
         palette=arguments.palette,
         comet=tuple(arguments.comet),
+        demosaic=arguments.demosaic,
         rules=judged,
         without=tuple(arguments.without),
         fresh=arguments.fresh,

@@ -22,6 +22,7 @@ def light(
     turn_deg: float = 0.0,
     trail: bool = False,
     kind: str = "Light Frame",
+    bayer: str | None = None,
 ) -> Path:
     """Write the light with this number: its drift and its noise are its own."""
     rng = np.random.default_rng(number)
@@ -35,6 +36,8 @@ def light(
         ("XPIXSZ", 3.8, ""),
         ("DATE-OBS", f"2026-03-01T22:{number // 60:02d}:{number % 60:02d}", ""),
     ]
+    cards += [("FILTER", filter_name, "")] if filter_name else []
+    cards += [("BAYERPAT", bayer, "")] if bayer else []
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_image(path, quantised(frame), [*cards, *([("FILTER", filter_name, "")] if filter_name else [])])
+    write_image(path, quantised(frame), cards)
     return path

@@ -18,6 +18,7 @@ from firstlight.stack_report import Begun, Said, SubDone, Told, Working
 from library.reading import read_frame
 from library.writing import write_image
 from tests.firstlight.lights import SKY, light
+from tui.cli import main
 
 
 @pytest.fixture
@@ -74,6 +75,21 @@ def test_flats_go_with_their_filters(tmp_path: Path) -> None:
         pixels = read_frame(stack.path).pixels
         ratios.append(float(np.median(pixels[50:200, 50:120]) / np.median(pixels[50:200, 200:270])))
     assert ratios == pytest.approx([1.0, 2.0], rel=0.02)
+
+
+def test_a_mosaic_becomes_colour_as_the_user_says(tmp_path: Path) -> None:
+    """Raw frames of a colour camera: the fine demosaic's stars are narrower, the bilinear one's wider."""
+    mosaics = [light(tmp_path / f"o{n}.fits", n, bayer="RGGB") for n in range(3)]
+
+    def fwhm_px(*words: str) -> float:
+        report = tmp_path / "r.json"
+        output = ["-o", str(tmp_path / "o.fits"), "--report", str(report), "--keep"]
+        assert main(["stack", *map(str, mosaics), *output, *words]) == 0
+        return float(json.loads(report.read_text())["stacks"][0]["fwhm_px"])
+
+    fine = fwhm_px()
+    assert fwhm_px("--demosaic", "bilinear") > 1.05 * fine
+    assert fwhm_px("--demosaic", "fine") == pytest.approx(fine, abs=1e-6)
 
 
 def test_a_later_night_comes_onto_the_geometry_of_an_older_stack(tmp_path: Path) -> None:
