@@ -9,21 +9,18 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from library.frames import FrameKind, FrameMeta
-from library.kernels.compiling import is_kept
-from livestack.engine import LiveStack, Sub
-from livestack.kernels.keys import Coding
-from livestack.look import look
-from livestack.masters import Masters, prepare
-from livestack.normalise import Mesh, level_surface
-from livestack.placing import Placed
-from livestack.planes import Light, Planes
-from livestack.survey import Patches
-from livestack.warp import Warp
+from library.kernels.keeping import is_kept
+
+if TYPE_CHECKING:
+    from livestack.masters import Masters
+    from livestack.planes import Planes
+
+# What is imported here, all three processes wait for: each function has its own.
 
 _SIDE = 128
 _STARS = 12
@@ -38,6 +35,9 @@ def warm_up() -> None:
         halves = [subprocess.Popen([*command, half], stdin=subprocess.DEVNULL) for half in _HALVES]
         for each in halves:
             each.wait()
+    from library.frames import FrameKind, FrameMeta
+    from livestack.engine import LiveStack, Sub
+
     meta = FrameMeta(kind=FrameKind.LIGHT, width=_SIDE, height=_SIDE)
     stack, masters = LiveStack(), _masters()
     for number in range(2):
@@ -48,6 +48,9 @@ def warm_up() -> None:
 
 def _looking() -> None:
     """Compile what finds stars, in raw frames and in pictures, and what judges."""
+    from livestack.look import look
+    from livestack.masters import Masters
+
     look(_frame(0), _masters(), saturation_adu=60_000.0)
     look(_frame(0).astype(np.float32), Masters(), saturation_adu=np.inf, search=False)
     _planes().picture()
@@ -55,6 +58,12 @@ def _looking() -> None:
 
 def _stacking() -> None:
     """Compile what takes a frame into the stack."""
+    from livestack.normalise import Mesh, level_surface
+    from livestack.placing import Placed
+    from livestack.planes import Light
+    from livestack.survey import Patches
+    from livestack.warp import Warp
+
     nowhere = Mesh(np.zeros((1, 1, 1)), np.zeros(2), np.ones(2))
     warp = Warp(np.eye(3))
     placed = Placed(
@@ -80,6 +89,8 @@ def _frame(seed: int) -> NDArray[np.uint16]:
 
 
 def _masters() -> Masters:
+    from livestack.masters import prepare
+
     plane = np.ones((_SIDE, _SIDE), np.float32)
     defects = np.zeros((_SIDE, _SIDE), np.uint8)
     defects[_SIDE // 2, _SIDE // 2] = 1
@@ -87,6 +98,9 @@ def _masters() -> Masters:
 
 
 def _planes() -> Planes:
+    from livestack.kernels.keys import Coding
+    from livestack.planes import Planes
+
     return Planes((_SIDE, _SIDE), 1, Coding.over([_SKY_ADU], 65_535))
 
 
