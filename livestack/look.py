@@ -57,6 +57,7 @@ def look(
 ) -> Look:
     """Look at a raw frame (H, W), mono or a mosaic; ``search`` for lone hot and dead pixels."""
     seen = survey_frame(raw, masters, bayer_pattern=bayer_pattern, search=search)
+    mesh = background_mesh(seen.small, seen.binning)
     small = seen.small[0] if len(seen.small) == 1 else seen.small.mean(axis=0)
     invalid = ~np.isfinite(small)
     masked = bool(invalid.any())
@@ -64,13 +65,13 @@ def look(
         small = np.where(invalid, np.float32(0), small)
     every = 2 if small.size > _MANY_PIXELS else 1
     sky = measure_background(small, invalid=invalid if masked else None, every=every)
-    flatter = small - sky.level_adu
-    flatter[invalid] = 0.0
+    small -= sky.level_adu
+    small[invalid] = 0.0
     finder = _Finder(framed(raw, masters, seen.patches), saturation_adu, bayer_pattern is not None)
     return Look(
-        stars=finder.find(flatter, sky, seen.binning, seen.noise_adu, max_stars),
+        stars=finder.find(small, sky, seen.binning, seen.noise_adu, max_stars),
         sky=sky,
-        mesh=background_mesh(seen.small, seen.binning),
+        mesh=mesh,
         noise_adu=seen.noise_adu,
         patches=seen.patches,
     )

@@ -27,7 +27,7 @@ from livestack.placing import Placed, course
 from livestack.survey import Raw, framed
 from measure.noise import background_noise
 
-_SAMPLED_TILES = 48
+_SAMPLED_TILES = 32
 _SKY_SAMPLES = 256
 
 _SPARSE = ("seen", "weights")
