@@ -35,7 +35,7 @@ def gain(response):  # type: ignore[no-untyped-def]
     return FLAT_UNIT / np.float32(response) if response > 0 else np.float32(np.nan)
 
 
-@kernel(fast=True)
+@kernel(fast=True, inner=True)
 def calibrated(raw, pedestal, response, y, x):  # type: ignore[no-untyped-def]
     """One pixel of a frame, given by its arrays; not mended."""
     value = np.float32(raw[y, x])
@@ -46,7 +46,7 @@ def calibrated(raw, pedestal, response, y, x):  # type: ignore[no-untyped-def]
     return value
 
 
-@kernel(fast=True)
+@kernel(fast=True, inner=True)
 def calibrate_row(frame, y, left, target):  # type: ignore[no-untyped-def]
     """Fill ``target`` with the calibrated pixels of row ``y`` from column ``left`` on; not mended."""
     source = frame.raw[y, left : left + len(target)]
@@ -119,7 +119,7 @@ def _turned(pixels, x0, y0, turn, scratch):  # type: ignore[no-untyped-def]
             scratch[q, p] = pixels[y + turn[1, 0] * p, x + turn[0, 0] * p]
 
 
-@kernel()
+@kernel(inner=True)
 def first_at(places, place):  # type: ignore[no-untyped-def]
     """The index of the first of sorted ``places`` that is not before ``place``."""
     low, high = 0, len(places)
@@ -144,7 +144,7 @@ def _patch(places, values, width, left, top, right, bottom, pixels):  # type: ig
             pixels[y - top, x - left] = values[i]
 
 
-@kernel()
+@kernel(inner=True)
 def fill_holes(scratch: Plane, present: Plane) -> None:
     """Tell which pixels have a value (1 or 0 in ``present``), and give the others the mean of these."""
     total, count = 0.0, 0
