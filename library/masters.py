@@ -10,15 +10,16 @@ from pathlib import PurePosixPath
 
 from library.combine import MEMORY_BYTES, Plane, combine
 from library.config import config_error, config_section
+from library.cutting import Extent
 from library.errors import DiskFullError, LibraryError
-from library.frames import FrameKind, FrameRecord
+from library.frames import FrameKind, FrameMeta, FrameRecord
 from library.master_groups import Group, groups_of, nominal_temp_c
 from library.master_header import IMAGE_TYPES, master_cards
 from library.matching import match
 from library.methods import Method, default_method
 from library.naming import master_path
 from library.places import free_path, identity
-from library.reading import read_frame
+from library.reading import read_frame, read_overscan_adu
 from library.store import Library
 from library.writing import encode_image
 
@@ -116,7 +117,8 @@ class _Build:
         master = combine(
             [record.path for record in records],
             meta.kind,
-            dark=None if pedestal is None else _plane(pedestal),
+            dark=None if pedestal is None else _plane(pedestal, meta),
+            pedestal_overscan_adu=None if pedestal is None else read_overscan_adu(pedestal.path),
             bayer_pattern=meta.bayer_pattern,
             method=method,
             allow_uncalibrated_flat=self.allow_uncalibrated_flats,
@@ -158,8 +160,13 @@ class _Build:
         return f"{_OURS}{identity(parts)}"
 
     def _is_there(self, name: str) -> bool:
+        """Whether it was made, of the picture as it is seen now: an overscan was no part of it always."""
         masters = self.library.find(kind=self.group.meta.kind, master=True)
-        return any((record.meta.frame_id or "").startswith(name) for record in masters)
+        size = self.group.meta.width, self.group.meta.height
+        return any(
+            (record.meta.frame_id or "").startswith(name) and (record.meta.width, record.meta.height) == size
+            for record in masters
+        )
 
 
 def _configured_method(library: Library) -> Method | None:
@@ -173,5 +180,7 @@ def _configured_method(library: Library) -> Method | None:
         raise config_error(root, "masters.method", f"is {text!r}: {error}") from error
 
 
-def _plane(record: FrameRecord) -> Plane:
-    return read_frame(record.path).pixels.astype("f4", copy=False)
+def _plane(record: FrameRecord, frame: FrameMeta) -> Plane:
+    """A master, or the piece of it that lies on a frame."""
+    piece = Extent.of(frame).piece(read_frame(record.path).pixels, Extent.of(record.meta))
+    return piece.astype("f4", copy=False)
