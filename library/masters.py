@@ -109,7 +109,7 @@ class _Build:
         method = self.asked or self.configured or default_method(len(records))
         sources = self._sources(pedestal)
         master_id = f"{sources}-{hashlib.sha256(str(method).encode()).hexdigest()[:8]}"
-        if self._is_there(master_id if self.asked else sources):
+        if self._named(master_id if self.asked else sources):
             return None
         if len(records) < self.min_frames:
             raise LibraryError(f"fewer than {self.min_frames}; shoot more of them")
@@ -154,19 +154,19 @@ class _Build:
 
     def _sources(self, pedestal: FrameRecord | None) -> str:
         """A name for exactly these frames, combined in whichever way."""
-        records = self.group.records
-        parts = [RECIPE, self.group.meta.kind.value, pedestal.sha256 if pedestal else ""]
+        records, meta = self.group.records, self.group.meta
+        parts = [RECIPE, meta.kind.value, pedestal.sha256 if pedestal else ""]
         parts += sorted(record.sha256 for record in records)
-        return f"{_OURS}{identity(parts)}"
+        name = f"{_OURS}{identity(parts)}"
+        size = meta.width, meta.height
+        if all((record.meta.width, record.meta.height) == size for record in self._named(name)):
+            return name
+        # It was made when an overscan was part of the picture.
+        return f"{_OURS}{identity([*parts, repr(size)])}"
 
-    def _is_there(self, name: str) -> bool:
-        """Whether it was made, of the picture as it is seen now: an overscan was no part of it always."""
+    def _named(self, name: str) -> list[FrameRecord]:
         masters = self.library.find(kind=self.group.meta.kind, master=True)
-        size = self.group.meta.width, self.group.meta.height
-        return any(
-            (record.meta.frame_id or "").startswith(name) and (record.meta.width, record.meta.height) == size
-            for record in masters
-        )
+        return [record for record in masters if (record.meta.frame_id or "").startswith(name)]
 
 
 def _configured_method(library: Library) -> Method | None:
