@@ -50,8 +50,9 @@ class Comparison:
         time, to the day, since dust moves; then the one of most frames; then one that need not be cut; then
         the nearest in time, or the newest for a frame without a date.
         """
-        cut = (self.verdicts[:, rows] == CUT).any(axis=0)
-        inexact = ~np.isin(self.verdicts[:, rows], (SAME, CUT)).all(axis=0)
+        verdicts = self.verdicts[:, rows]
+        cut = (verdicts == CUT).any(axis=0)
+        inexact = (verdicts > max(SAME, CUT)).any(axis=0)
         nearest_c = np.round(self.away_in(TEMPERATURE)[rows], 1)
         nearest_s = np.round(self.away_in(EXPOSURE)[rows], 3)
         nearest_deg = np.round(self.away_in(ROTATOR)[rows], 1)
