@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import median
 from weakref import WeakValueDictionary
@@ -17,6 +17,7 @@ from library.defects import read_defects, to_mend
 from library.reading import read_frame, read_meta, read_overscan_adu
 from livestack.dark_scaling import Scaling
 from livestack.masters import Masters, prepare
+from livestack.placing import Placed
 
 
 def load(used: tuple[Used, ...], light: Extent) -> Masters:
@@ -81,6 +82,18 @@ def scaling_cards(scalings: Sequence[Scaling]) -> Iterator[Card]:
         yield from history(f"dark scaled to {len(told)} of {len(scalings)} subs: x{low:.3f} to x{high:.3f}")
     for reason, number in _counted(each.reason for each in scalings if not each.from_light):
         yield from history(f"dark not scaled to {number} of {len(scalings)} subs: {reason}")
+
+
+def shift_cards(places: Iterable[Placed | None]) -> Iterator[Card]:
+    """What a stack's header says of how far the bias level of its subs had moved, by their overscans."""
+    all_of_them = [0.0 if each is None else each.shift_adu for each in places]
+    shifts = [shift for shift in all_of_them if shift]
+    if shifts:
+        yield "BIASSHFT", round(median(shifts), 3), "[adu] median shift of the subs' bias level"
+        yield from history(
+            f"bias level of {len(shifts)} of {len(all_of_them)} subs moved by {min(shifts):+.1f} to "
+            f"{max(shifts):+.1f} ADU since the master's, by their overscans"
+        )
 
 
 def _counted(reasons: Iterator[str]) -> list[tuple[str, int]]:

@@ -250,7 +250,7 @@ def test_a_night_whose_bias_level_drifts_is_flat_in_every_kind_of_stack(tmp_path
             path.write_bytes(gzip.compress(path.read_bytes(), 1))
         subs.append(str(path))
     flat, dark = tmp_path / "flat.fits", tmp_path / "dark.fits"
-    write_image(flat, bent, [*COMMON, ("NCOMBINE", 9, ""), *at(wide)])
+    write_image(flat, bent, [*COMMON, ("NCOMBINE", 9, ""), ("FILTER", "L", ""), *at(wide)])
     level: Card = ("OSCANADU", 300.0, "")
     bowls = {}
     for method, known in (("live", True), ("mean", True), ("live", False)):
@@ -258,6 +258,7 @@ def test_a_night_whose_bias_level_drifts_is_flat_in_every_kind_of_stack(tmp_path
         write_image(dark, np.full(SKY.shape, 500, np.float32), cards)
         out = tmp_path / f"{method}{known}.fits"
         more = ["--dark", str(dark), "--flat", str(flat), "-o", str(out), "--method", method, "--fresh"]
+        more += ["--report", str(tmp_path / "r.json")]
         assert main(["stack", *subs, *more]) == 0
         picture = read_frame(out)
         assert picture.pixels.shape == SKY.shape
@@ -265,6 +266,10 @@ def test_a_night_whose_bias_level_drifts_is_flat_in_every_kind_of_stack(tmp_path
         sides = slice(10, 40), slice(-40, -10)
         corners = [picture.pixels[rows, columns] for rows in sides for columns in sides]
         middle = picture.pixels[height // 2 - 30 : height // 2 + 30, width // 2 - 30 : width // 2 + 30]
+        shifts = [each["bias_shift_adu"] for each in json.loads((tmp_path / "r.json").read_text())["subs"]]
+        assert shifts == (pytest.approx([80, 95, 110, 125], abs=0.5) if known else [None] * 4)
+        assert picture.header.get("BIASSHFT") == (pytest.approx(102.5, abs=0.5) if known else None)
+        assert ("bias level of 4 of 4 subs moved by +" in history(out)) == known
         bowls[method, known] = float(np.median(corners) - np.median(middle))
     assert abs(bowls["live", True]) < 2
     assert abs(bowls["mean", True]) < 2
