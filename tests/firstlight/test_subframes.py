@@ -21,6 +21,8 @@ from firstlight.stacks import Stacks
 from library.cards import Card
 from library.cutting import Extent
 from library.defects import to_mend
+from library.importing.take import Outcome, take_in
+from library.masters import build_masters
 from library.reading import open_image, read_frame, read_meta
 from library.store import Library
 from library.writing import encode_image, write_image
@@ -228,49 +230,102 @@ def test_out_of_a_library_by_command_and_by_night_the_whole_serves_and_the_exact
     np.testing.assert_array_equal(pictures["whole"].pixels, pictures["exact"].pixels)
 
 
+WIDE = 8
+SECTIONS: tuple[Card, ...] = (
+    ("TRIMSEC", f"[{WIDE + 1}:{WIDE + SKY.shape[1]},1:{SKY.shape[0]}]", ""),
+    ("BIASSEC", f"[1:{WIDE},1:{SKY.shape[0]}]", ""),
+)
+
+
+def overscanned(path: Path, kind: str, picture: NDArray[Any], drift: float, rng: np.random.Generator) -> Path:
+    """A frame on a pedestal of 500 ADU beside an overscan of 300, both lifted by so much."""
+    overscan = rng.normal(300 + drift, 5, (SKY.shape[0], WIDE))
+    own: list[Card] = [("IMAGETYP", f"{kind} Frame", ""), ("FILTER", "L", ""), *SECTIONS]
+    write_image(path, quantised(np.hstack((overscan, picture + 500 + drift))), [*COMMON, *own])
+    return path
+
+
+def bent() -> NDArray[np.float32]:
+    """The response: one in the middle, half in the corners."""
+    y, x = ((np.arange(n) - n / 2) / n for n in SKY.shape)
+    return np.asarray(1 - (x**2 + y[:, None] ** 2), np.float32)
+
+
+def drifting(folder: Path) -> list[Path]:
+    """Lights whose bias level is 80, 95, 110, 125 ADU above its usual one."""
+    paths = []
+    for number in range(4):
+        rng = np.random.default_rng(number)
+        frame = SKY.expose(motion(1.5 * number, -number, 0, SKY.shape), rng) * bent()
+        paths.append(overscanned(folder / f"l{number}.fits", "Light", frame, 80 + 15 * number, rng))
+    return paths
+
+
+def bowl(pixels: NDArray[np.float32]) -> float:
+    """How far the sky in the corners is above that of the middle, in ADU."""
+    y, x = (n // 2 for n in pixels.shape)
+    sides = slice(10, 40), slice(-40, -10)
+    corners = [pixels[rows, columns] for rows in sides for columns in sides]
+    return float(np.median(corners) - np.median(pixels[y - 30 : y + 30, x - 30 : x + 30]))
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_night_whose_bias_level_drifts_is_flat_in_every_kind_of_stack(tmp_path: Path, packed: bool) -> None:
     """Lights with an overscan, a master that tells the level of its own."""
-    height, width, wide = *SKY.shape, 8
-    y, x = np.mgrid[:height, :width]
-    bent = 1 - (((x - width / 2) / width) ** 2 + ((y - height / 2) / height) ** 2).astype(np.float32)
-    sections = (
-        ("TRIMSEC", f"[{wide + 1}:{wide + width},1:{height}]", ""),
-        ("BIASSEC", f"[1:{wide},1:{height}]", ""),
-    )
-    subs = []
-    for number in range(4):
-        rng, drift = np.random.default_rng(number), 80 + 15 * number
-        frame = SKY.expose(motion(1.5 * number, -number, 0, SKY.shape), rng) * bent + 500 + drift
-        overscan = rng.normal(300 + drift, 5, (height, wide))
-        path = tmp_path / f"l{number}.fits"
-        own = [("IMAGETYP", "Light Frame", ""), ("FILTER", "L", ""), *sections]
-        write_image(path, quantised(np.hstack((overscan, frame))), [*COMMON, *own])
-        if packed:
-            path.write_bytes(gzip.compress(path.read_bytes(), 1))
-        subs.append(str(path))
+    subs = drifting(tmp_path)
+    for path in subs if packed else ():
+        path.write_bytes(gzip.compress(path.read_bytes(), 1))
     flat, dark = tmp_path / "flat.fits", tmp_path / "dark.fits"
-    write_image(flat, bent, [*COMMON, ("NCOMBINE", 9, ""), ("FILTER", "L", ""), *at(wide)])
+    write_image(flat, bent(), [*COMMON, ("NCOMBINE", 9, ""), ("FILTER", "L", ""), *at(WIDE)])
     level: Card = ("OSCANADU", 300.0, "")
     bowls = {}
     for method, known in (("live", True), ("mean", True), ("live", False)):
-        cards = [*COMMON, ("NCOMBINE", 9, ""), *at(wide), *([level] if known else [])]
+        cards = [*COMMON, ("NCOMBINE", 9, ""), *at(WIDE), *([level] if known else [])]
         write_image(dark, np.full(SKY.shape, 500, np.float32), cards)
         out = tmp_path / f"{method}{known}.fits"
         more = ["--dark", str(dark), "--flat", str(flat), "-o", str(out), "--method", method, "--fresh"]
         more += ["--report", str(tmp_path / "r.json")]
-        assert main(["stack", *subs, *more]) == 0
+        assert main(["stack", *map(str, subs), *more]) == 0
         picture = read_frame(out)
         assert picture.pixels.shape == SKY.shape
         assert not {"TRIMSEC", "BIASSEC", "DATASEC"} & picture.header.keys()
-        sides = slice(10, 40), slice(-40, -10)
-        corners = [picture.pixels[rows, columns] for rows in sides for columns in sides]
-        middle = picture.pixels[height // 2 - 30 : height // 2 + 30, width // 2 - 30 : width // 2 + 30]
         shifts = [each["bias_shift_adu"] for each in json.loads((tmp_path / "r.json").read_text())["subs"]]
         assert shifts == (pytest.approx([80, 95, 110, 125], abs=0.5) if known else [None] * 4)
         assert picture.header.get("BIASSHFT") == (pytest.approx(102.5, abs=0.5) if known else None)
         assert ("bias level of 4 of 4 subs moved by +" in history(out)) == known
-        bowls[method, known] = float(np.median(corners) - np.median(middle))
+        bowls[method, known] = bowl(picture.pixels)
     assert abs(bowls["live", True]) < 2
     assert abs(bowls["mean", True]) < 2
     assert bowls["live", False] > 20
+
+
+def test_raw_frames_with_an_overscan_serve_from_a_library_and_by_name(tmp_path: Path) -> None:
+    """Darks and flats that drift, too, into masters, and these onto the lights: all that a night does."""
+    rng = np.random.default_rng(9)
+    subs, raw = drifting(tmp_path), dict[str, list[Path]]()
+    for kind, light in (("Dark", 0.0), ("Bias", 0.0), ("Flat", 20_000 * bent())):
+        for number, drift in enumerate((-20, -10, 0)):
+            frame = rng.normal(light, 5, SKY.shape)
+            path = overscanned(tmp_path / f"{kind}{number}.fits", kind, frame, drift, rng)
+            raw.setdefault(kind, []).append(path)
+    with Library.open(tmp_path / "root") as library:
+        taken = list(take_in(library, [path for paths in raw.values() for path in paths]))
+        assert {each.outcome for each in taken} == {Outcome.TAKEN}
+        build_masters(library, on_refused=pytest.fail)
+        with Stacks(tmp_path / "state", tmp_path / "night", "M 27", lambda _event: None) as stacks:
+            for number, path in enumerate(subs):
+                found, choices = choose(library, read_meta(path))
+                assert [found.dark.coverage.value, found.flat.coverage.value] == ["exact", "exact"]
+                stacks.add(Job(frame_id=str(number), path=str(path), choices=choices))
+            stacks.finish()
+    (night,) = (tmp_path / "night").glob("M*.fits")
+    by_name = [
+        each for kind, paths in raw.items() for path in paths for each in (f"--{kind.lower()}", str(path))
+    ]
+    ways = {"library": ["--library", str(tmp_path / "root")], "names": by_name}
+    for name, arguments in ways.items():
+        assert main(["stack", *map(str, subs), *arguments, "-o", str(tmp_path / f"{name}.fits")]) == 0
+    for stack in (night, *(tmp_path / f"{name}.fits" for name in ways)):
+        picture = read_frame(stack)
+        assert picture.header["BIASSHFT"] == pytest.approx(112.5, abs=1)  # the darks' mean is 10 ADU below
+        assert abs(bowl(picture.pixels)) < 2
