@@ -10,6 +10,7 @@ from acquire.plan import Plan
 from firstlight.errors import FirstlightError
 from firstlight.sensor_figures import Figure, Figures, measure_figures, measure_flat_level, measure_sky
 from library.comparison import Comparison, compare
+from library.cutting import Extent
 from library.fitness import temperature_c
 from library.frames import FrameKind, FrameMeta, FrameRecord
 from library.planner import EPSILON, FlatLight, Need, Subs, needs
@@ -94,7 +95,7 @@ def plan_calibration(
     if not plan.lights:
         raise FirstlightError(f'the plan "{plan.name}" has no lights; there is nothing to calibrate')
     notes: list[str] = []
-    frames, example = _frames_of(plan, library, notes)
+    frames, covering, example = _frames_of(plan, library, notes)
     temp_c = plan.camera.temperature_c
     if temp_c is None and example is not None:
         temp_c = temperature_c(example)
@@ -127,7 +128,7 @@ def plan_calibration(
         for line in subs
         if line.background_adu > FULL_ADU
     ]
-    counted = [each for each in frames if besides is None or each.meta.plan_id != besides]
+    counted = [each for each in (*frames, *covering) if besides is None or each.meta.plan_id != besides]
     shelves = {kind: Shelf(kind, (r for r in counted if r.meta.kind is kind)) for kind in FrameKind}
 
     def there(need: Need) -> int:
@@ -185,8 +186,13 @@ def plan_calibration(
     )
 
 
-def _frames_of(plan: Plan, library: Library, notes: list[str]) -> tuple[list[FrameRecord], FrameMeta | None]:
-    """The library's frames as the plan will shoot them, oldest first, and what describes the newest."""
+def _frames_of(
+    plan: Plan, library: Library, notes: list[str]
+) -> tuple[list[FrameRecord], list[FrameRecord], FrameMeta | None]:
+    """The library's frames as the plan will shoot them, oldest first, larger ones, and what the newest is.
+
+    The larger ones are those that the frames to be shot can be cut from.
+    """
     records = library.find(camera=plan.equipment.camera)
     cameras = sorted({record.meta.camera for record in records if record.meta.camera})
     if len(cameras) > 1:
@@ -203,16 +209,21 @@ def _frames_of(plan: Plan, library: Library, notes: list[str]) -> tuple[list[Fra
     ]
     if not records:
         notes.append("the library has no frames of this camera and these settings")
-        return [], None
+        return [], [], None
     newest = records[-1].meta
     for name, value in wanted.items():
         own = getattr(newest, name)
         if value is None and own is not None:
             notes.append(f"the plan names no {name}: {own:g}, as the newest frame")
-    alike = ("gain", "offset", "read_mode", "width", "height")
-    return [
-        each for each in records if all(getattr(each.meta, k) == getattr(newest, k) for k in alike)
-    ], newest
+    alike = ("gain", "offset", "read_mode")
+    frames, covering, here = list[FrameRecord](), list[FrameRecord](), Extent.of(newest)
+    for each in records:
+        if all(getattr(each.meta, k) == getattr(newest, k) for k in alike):
+            if (each.meta.width, each.meta.height) == (here.width, here.height):
+                frames.append(each)
+            elif here.within(Extent.of(each.meta)) is not None:
+                covering.append(each)
+    return frames, covering, newest
 
 
 def _count(compared: Comparison) -> int:

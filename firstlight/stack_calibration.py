@@ -9,15 +9,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from firstlight.applying import load
 from firstlight.choices import UNFIT, Choices, gist, in_a_line, used
 from firstlight.choosing import OptimiseDark, choose
 from firstlight.errors import FirstlightError
 from firstlight.events import MasterChoice
-from firstlight.stack_masters import judge_masters, load_masters
+from firstlight.stack_masters import Made, judge_masters, load_masters
+from library.cutting import Extent
 from library.errors import LibraryError
 from library.frames import FrameKind, FrameMeta
 from library.reading import read_meta
@@ -48,8 +46,8 @@ class Calibrating(Protocol):
     def masters_of(self, path: Path, light: FrameMeta) -> tuple[Choices, Masters]:
         """What a light gets, and why. Raises :class:`LibraryError`."""
 
-    def again(self, choices: Choices, name: str | None, bayer_pattern: str | None) -> Masters:
-        """What a light of this filter got that was calibrated so. Raises :class:`LibraryError`."""
+    def again(self, choices: Choices, name: str | None, light: Extent) -> Masters:
+        """What a light of this filter and extent got that was calibrated so. Raises :class:`LibraryError`."""
 
     def forget(self) -> None:
         """Let go of the masters until they are wanted again."""
@@ -91,21 +89,21 @@ class _Given:
             with _as_ours():
                 self._flats.setdefault(read_meta(path).filter, []).append(path)
         self._choices: dict[str | None, Choices] = {}
-        self._made: dict[FrameKind, NDArray[np.float32]] = {}
+        self._made: dict[FrameKind, Made] = {}
         self._load = lru_cache(maxsize=4)(self._loaded)
         for name in dict.fromkeys(meta.filter for meta in lights.values()):
             alike = {path: meta for path, meta in lights.items() if meta.filter == name}
             self._choices[name] = self._judged(name, alike)
         for first in list(lights.values())[:1]:  # so that what is wrong is told before the work
-            self._load(first.filter, first.bayer_pattern)
+            self._load(first.filter, Extent.of(first))
 
     def masters_of(self, path: Path, light: FrameMeta) -> tuple[Choices, Masters]:
         if light.filter not in self._choices:
             self._choices[light.filter] = self._judged(light.filter, {path: light})
-        return self._choices[light.filter], self._load(light.filter, light.bayer_pattern)
+        return self._choices[light.filter], self._load(light.filter, Extent.of(light))
 
-    def again(self, _choices: Choices, name: str | None, bayer_pattern: str | None) -> Masters:
-        return self._load(name, bayer_pattern)
+    def again(self, _choices: Choices, name: str | None, light: Extent) -> Masters:
+        return self._load(name, light)
 
     def forget(self) -> None:
         self._load.cache_clear()
@@ -128,12 +126,12 @@ class _Given:
             self._warn(warning)
         return tuple(_above(each, wanted.biases[0]) for each in choices) if wanted.optimise_dark else choices
 
-    def _loaded(self, name: str | None, bayer_pattern: str | None) -> Masters:
+    def _loaded(self, name: str | None, light: Extent) -> Masters:
         return load_masters(
             self._wanted.darks,
             self._flats_of(name),
             self._wanted.biases,
-            bayer_pattern=bayer_pattern,
+            light=light,
             defects=self._wanted.defects,
             optimise_dark=self._wanted.optimise_dark,
             uncalibrated_flats=self._wanted.uncalibrated_flats,
@@ -155,10 +153,10 @@ class _Matched:
             self._told.add(gist(choices))
             if any(each.coverage in UNFIT for each in choices):
                 self._warn(f"{path.name}: {in_a_line(choices)}")
-        return choices, self._load(used(choices), light.bayer_pattern)
+        return choices, self._load(used(choices), Extent.of(light))
 
-    def again(self, choices: Choices, _name: str | None, bayer_pattern: str | None) -> Masters:
-        return self._load(used(choices), bayer_pattern)
+    def again(self, choices: Choices, _name: str | None, light: Extent) -> Masters:
+        return self._load(used(choices), light)
 
     def forget(self) -> None:
         self._load.cache_clear()

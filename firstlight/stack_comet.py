@@ -179,7 +179,7 @@ def _seen(source: StoredSub) -> Sightings:
     placed = source.placed
     stars = look(
         raw,
-        settled_at(source.masters, placed.dark_factor),
+        settled_at(source.masters, placed.dark_factor, placed.shift_adu),
         saturation_adu=saturation_level_adu(raw),
         bayer_pattern=placed.bayer_pattern,
     ).stars

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from firstlight.applying import defects_of
 from firstlight.choices import UNFIT, Choices
 from firstlight.errors import FirstlightError
 from firstlight.events import MasterChoice
 from library.combine import combine
 from library.coverage import Coverage, Match
-from library.defects import read_defects, to_mend
+from library.cutting import Extent
+from library.defects import to_mend
 from library.errors import LibraryError
 from library.frames import FrameKind, FrameMeta, FrameRecord
 from library.matching import judge
@@ -32,7 +34,7 @@ def judge_masters(
     """How the calibration files that the user chose fit the lights, and a warning for each that does not.
 
     What can be applied is applied, fit or not: the user has asked for it. Raises FirstlightError for files
-    of another size than all the lights.
+    of another size than all the lights that cover none of them.
     """
     choices, warnings = [], []
     kinds = [FrameKind.DARK, FrameKind.BIAS, FrameKind.FLAT]
@@ -73,7 +75,7 @@ def _judge(
     kind: FrameKind, paths: Sequence[Path], lights: Mapping[Path, FrameMeta]
 ) -> tuple[Match, tuple[str, ...]]:
     """The worst match of these files with the lights, and in which fields they differ, each told once."""
-    sizes = {(meta.width, meta.height) for meta in lights.values()}
+    extents = {Extent.of(meta) for meta in lights.values()}
     different: dict[FrameMeta, Path] = {}
     for path, meta in lights.items():
         different.setdefault(_alike(meta), path)
@@ -81,12 +83,8 @@ def _judge(
     told: dict[str, None] = {}
     for path in paths:
         meta = read_meta(path)
-        if (meta.width, meta.height) not in sizes:
-            width, height = next(iter(sizes))
-            raise FirstlightError(
-                f"{path}: the {_NAMES.get(kind, kind.value)} is {meta.width}×{meta.height}, the lights are "
-                f"{width}×{height}; it cannot be applied"
-            )
+        if not any(_is_on(Extent.of(meta), light) for light in extents):
+            raise FirstlightError(_misplaced(path, kind, Extent.of(meta), next(iter(extents))))
         record = FrameRecord(id=0, path=path, sha256="", size_bytes=0, meta=replace(meta, kind=kind))
         for light, name in different.items():
             answer = judge(record, light)
@@ -97,6 +95,25 @@ def _judge(
     reasons = tuple(told)
     more = len(reasons) - _MOST_REASONS
     return worst, (*reasons[:_MOST_REASONS], f"and {more} more") if more > 0 else reasons
+
+
+def _is_on(master: Extent, light: Extent) -> bool:
+    """Whether a master can be applied to a light: it is of its size, or a piece of it is."""
+    same = (master.width, master.height) == (light.width, light.height)
+    return same or light.within(master) is not None
+
+
+def _misplaced(path: Path, kind: FrameKind, master: Extent, light: Extent) -> str:
+    """Why a master that is of another size than the lights cannot be cut to theirs."""
+    name = _NAMES.get(kind, kind.value)
+    silent = [who for who, each in ((name, master), ("light", light)) if each.origin is None]
+    if silent:
+        whose = " and the ".join(silent)
+        why = f"XORGSUBF and YORGSUBF, which say where on the sensor, are missing from the {whose}"
+    else:
+        why = "it does not cover their place on the sensor"
+    sizes = f"the {name} is {master.width}×{master.height}, the lights are {light.width}×{light.height}"
+    return f"{path}: {sizes}; it cannot be applied: {why}"
 
 
 def _alike(meta: FrameMeta) -> FrameMeta:
@@ -113,18 +130,31 @@ def _alike(meta: FrameMeta) -> FrameMeta:
     )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Made:
+    """A master (H, W), what of the sensor it shows, and the level of its overscan."""
+
+    pixels: NDArray[np.float32]
+    extent: Extent
+    overscan_adu: float | None
+
+    def on(self, light: Extent) -> NDArray[np.float32]:
+        """So much of it as lies on a light."""
+        return light.piece(self.pixels, self.extent)
+
+
 def load_masters(
     darks: Sequence[Path],
     flats: Sequence[Path],
     biases: Sequence[Path],
     *,
-    bayer_pattern: str | None,
+    light: Extent,
     defects: Path | None = None,
     optimise_dark: bool = False,
     uncalibrated_flats: bool = False,
-    made: dict[FrameKind, NDArray[np.float32]] | None = None,
+    made: dict[FrameKind, Made] | None = None,
 ) -> Masters:
-    """Combine raw frames of each kind; a master is used as it is.
+    """Combine raw frames of each kind; a master is used as it is, and of a larger one what lies on the light.
 
     A master is a lone file that says NCOMBINE (or STACKCNT) > 1, or that holds floats. Raw flats need biases,
     whose level is taken off before they are scaled, unless ``uncalibrated_flats`` will do. ``made`` keeps
@@ -133,23 +163,28 @@ def load_masters(
     made = {} if made is None else made
     try:
         for kind, paths in ((FrameKind.BIAS, biases), (FrameKind.DARK, darks)):
-            plane = None if kind in made else _master(paths, kind)
-            if plane is not None:
-                made[kind] = plane
+            master = None if kind in made else _master(paths, kind)
+            if master is not None:
+                made[kind] = master
         bias, dark = made.get(FrameKind.BIAS), made.get(FrameKind.DARK)
         flat = _master(
-            flats, FrameKind.FLAT, bias=bias, bayer_pattern=bayer_pattern, uncalibrated=uncalibrated_flats
+            *(flats, FrameKind.FLAT),
+            bias=bias,
+            bayer_pattern=light.bayer_pattern,
+            uncalibrated=uncalibrated_flats,
         )
-        mended = None if defects is None else to_mend(read_defects(defects), dark=dark is not None)
+        mended = None if defects is None else to_mend(defects_of(defects, light), dark=dark is not None)
     except LibraryError as error:
         raise FirstlightError(str(error)) from error
     return prepare(
-        bias=bias,
-        dark=dark,
-        flat=flat,
+        bias=None if bias is None else bias.on(light),
+        dark=None if dark is None else dark.on(light),
+        flat=None if flat is None else flat.on(light),
         defects=mended,
-        bayer_pattern=bayer_pattern,
+        bayer_pattern=light.bayer_pattern,
         optimise_dark=optimise_dark,
+        dark_overscan_adu=None if dark is None else dark.overscan_adu,
+        bias_overscan_adu=None if bias is None else bias.overscan_adu,
     )
 
 
@@ -157,24 +192,30 @@ def _master(
     paths: Sequence[Path],
     kind: FrameKind,
     *,
-    bias: NDArray[np.float32] | None = None,
+    bias: Made | None = None,
     bayer_pattern: str | None = None,
     uncalibrated: bool = False,
-) -> NDArray[np.float32] | None:
+) -> Made | None:
     if not paths:
         return None
+    extent = Extent.of(read_meta(paths[0]))
     if len(paths) == 1:
         frame = read_frame(paths[0])
         if frame.pixels.ndim != 2:
             raise FirstlightError(f"{paths[0]}: a {kind.value} has one plane, this is a colour picture")
         if frame.meta.n_combined > 1 or frame.pixels.dtype.kind == "f":
-            return frame.pixels.astype(np.float32, copy=False)
+            return Made(frame.pixels.astype(np.float32, copy=False), extent, frame.overscan_adu)
     for path in paths:
         if read_meta(path).n_combined > 1:
             raise FirstlightError(
                 f"{path} is a master {kind.value} already; give it alone, or give the frames it was made of"
             )
     made = combine(
-        list(paths), kind, bias=bias, bayer_pattern=bayer_pattern, allow_uncalibrated_flat=uncalibrated
+        list(paths),
+        kind,
+        bias=None if bias is None else bias.on(extent),
+        pedestal_overscan_adu=None if bias is None else bias.overscan_adu,
+        bayer_pattern=bayer_pattern,
+        allow_uncalibrated_flat=uncalibrated,
     )
-    return made.pixels
+    return Made(made.pixels, extent, made.overscan_adu)

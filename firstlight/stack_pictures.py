@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from firstlight.applying import shift_cards
 from firstlight.choices import Tally
 from firstlight.events import Event, Log, StackSummary
 from firstlight.scalings import Scalings
@@ -122,7 +123,7 @@ def _write_fits(path: Path, image: StackImage, inside: Sequence[Entry], scalings
         tally.add(job.choices)
     scaled = list(scalings.of(each.frame_id for each in inside))
     cards = stack_cards(image, read_frame(jobs[0].path), tally.most_first(), scaled)
-    write_image(path, image.pixels, cards)
+    write_image(path, image.pixels, [*cards, *shift_cards(each.placed for each in inside)])
 
 
 def _label(image: StackImage) -> str:

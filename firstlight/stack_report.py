@@ -34,6 +34,7 @@ class SubReport:
 
     ``by`` is who left it out: the rules, a hand, or the stack for what cannot be aligned. ``weight`` is at
     most 1; the pixels times ``scale`` plus ``level`` are at the scale and level of the filter's first sub.
+    ``bias_shift_adu`` is how far its bias level was above the master's, where their overscans tell it.
     ``grade`` holds what was measured, ``findings`` what was against it. ``calibration`` numbers the report's.
     """
 
@@ -54,6 +55,7 @@ class SubReport:
     findings: list[str] = field(default_factory=list)
     calibration: int | None = None
     dark_scaling: Scaling | None = None
+    bias_shift_adu: float | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -211,6 +213,7 @@ def sub_report(
         findings=[finding.text for finding in entry.verdict.findings] if entry.verdict else [],
         calibration=entry.note.get("calibration"),
         dark_scaling=scaling,
+        bias_shift_adu=None if placed is None or not placed.shift_adu else placed.shift_adu,
         seconds=dict(seconds or {}),
     )
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from develop.colour import compose
 from develop.errors import DevelopError
+from firstlight.applying import shift_cards
 from firstlight.choices import Tally
 from firstlight.errors import FirstlightError
 from firstlight.stack_again import restacked
@@ -223,7 +224,11 @@ def _written(
     for entry in inside.values():
         tally.add(run.choices_of(entry))
     scalings = [run.work.scalings[path] for path in inside if path in run.work.scalings]
-    cards = [*stack_cards(image, _header_of(Path(next(iter(inside)))), tally.most_first(), scalings), *more]
+    cards = [
+        *stack_cards(image, _header_of(Path(next(iter(inside)))), tally.most_first(), scalings),
+        *shift_cards(entry.placed for entry in inside.values()),
+        *more,
+    ]
     cards.append(("COMBMETH", method, "how the subs were combined"))
     finer = run.job.drizzle if more else None
     if finer:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 
@@ -18,14 +17,17 @@ from firstlight.stack_calibration import Calibrating
 from firstlight.stack_job import StackInterruptedError, StackJob
 from firstlight.stack_report import Said, SubReport, Told, Working, sub_report
 from firstlight.stack_work import WorkFolder
+from library.cutting import Extent
 from library.errors import LibraryError
-from library.reading import Frame, read_frame
+from library.reading import Frame, read_frame, read_meta
 from library.windows import Spool
 from livestack.engine import Settings, Sub
 from livestack.errors import LiveStackError, NotAlignedError
 from livestack.events import SubAccepted
 from livestack.keeper import KeptStack, Moved, Trouble
 from livestack.ledger import By, Entry
+from livestack.masters import Masters
+from livestack.placing import Placed
 from livestack.restack import StoredSub
 
 _SLICE_S = 0.5
@@ -134,7 +136,7 @@ class StackRun:
             return self._unreadable(path, error, read_s)
         kept, name = self.stack(frame.meta.filter), str(path)
         note = {"calibration": self.work.number_of(choices)}
-        sub = Sub(frame_id=name, pixels=frame.pixels, meta=frame.meta, masters=masters)
+        sub = _sub(name, frame, masters)
         known = name in kept.entries
         outcome = kept.add(sub, note)
         if not known:
@@ -188,7 +190,7 @@ class StackRun:
             if entry.standing.inside:
                 try:
                     placed = kept.placed(path)
-                    masters = self._calibrating.again(self.choices_of(entry), name, placed.bayer_pattern)
+                    masters = self._calibrating.again(self.choices_of(entry), name, _extent(path, placed))
                 except (LibraryError, LiveStackError) as error:
                     raise FirstlightError(str(error)) from error
                 found.append(StoredSub(Path(path), placed, masters, spool))
@@ -204,11 +206,11 @@ class StackRun:
         entry = self._open[name].entries[path]
         try:
             frame = read_frame(path)
-            masters = self._calibrating.again(self.choices_of(entry), name, frame.meta.bayer_pattern)
+            masters = self._calibrating.again(self.choices_of(entry), name, Extent.of(frame.meta))
         except LibraryError as error:
             self.tell(Said(message=str(error), warning=True))
             return None
-        return Sub(frame_id=path, pixels=frame.pixels, meta=frame.meta, masters=masters)
+        return _sub(path, frame, masters)
 
     def _catch_up(self, name: str | None, what: str) -> None:
         """Stack what belongs into a stack and is not in it."""
@@ -240,8 +242,8 @@ class StackRun:
             _, masters = ((), None) if meta.n_combined > 1 else self._calibrating.masters_of(path, meta)
         except LibraryError as error:
             raise FirstlightError(f"the reference cannot be used: {error}") from error
-        extra: dict[str, Any] = {} if masters is None else {"masters": masters}
-        refused = kept.refer_to(Sub(frame_id=str(path), pixels=pixels, meta=meta, **extra))
+        frame = replace(frame, pixels=pixels, meta=meta)
+        refused = kept.refer_to(_sub(str(path), frame, Masters() if masters is None else masters))
         if refused is not None:
             raise FirstlightError(
                 f"{path} cannot be the reference: {refused.reason}: {refused.detail}; name another one"
@@ -274,6 +276,24 @@ class StackRun:
             self._inside[told.entry.filter] += 1 if standing.inside else -1
         text = f"{name} goes back in" if standing.inside else f"{name} is taken out: {standing.why}"
         self.tell(Said(message=text))
+
+
+def _sub(path: str, frame: Frame, masters: Masters) -> Sub:
+    return Sub(
+        frame_id=path,
+        pixels=frame.pixels,
+        meta=frame.meta,
+        masters=masters,
+        overscan_adu=frame.overscan_adu,
+    )
+
+
+def _extent(path: str, placed: Placed) -> Extent:
+    """That of a light; of one that has gone no more is known than its mosaic, and none will be read of it."""
+    try:
+        return Extent.of(read_meta(path))
+    except LibraryError:
+        return Extent(width=0, height=0, origin=None, bayer_pattern=placed.bayer_pattern)
 
 
 def read_ahead(paths: Iterable[Path]) -> Iterator[Read]:

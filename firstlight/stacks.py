@@ -24,6 +24,7 @@ from firstlight.scalings import Scalings
 from firstlight.stack_advice import advice_on
 from firstlight.stack_pictures import Pictures
 from firstlight.stacker import Job
+from library.cutting import Extent
 from library.errors import LibraryError
 from library.reading import read_frame
 from livestack.engine import Sub
@@ -130,9 +131,16 @@ class Stacks:
 
     def _read(self, job: Job) -> tuple[Sub, str | None]:
         frame = read_frame(job.path)
-        masters = self._load(used(job.choices), frame.meta.bayer_pattern)
+        masters = self._load(used(job.choices), Extent.of(frame.meta))
         begin = None if frame.meta.date_obs is None else frame.meta.date_obs.isoformat()
-        return Sub(frame_id=job.frame_id, pixels=frame.pixels, meta=frame.meta, masters=masters), begin
+        sub = Sub(
+            frame_id=job.frame_id,
+            pixels=frame.pixels,
+            meta=frame.meta,
+            masters=masters,
+            overscan_adu=frame.overscan_adu,
+        )
+        return sub, begin
 
     def _sub(self, frame_id: str) -> Sub | None:
         """A known sub, read again with the masters that it had."""

@@ -55,6 +55,8 @@ class Master:
     uncertainty_adu: float | None
     used: tuple[Path, ...]
     left_out: tuple[LeftOut, ...]
+    overscan_adu: float | None = None
+    """The mean level of the overscans of the frames used, if all have one."""
 
 
 def combine(
@@ -63,6 +65,7 @@ def combine(
     *,
     bias: Plane | None = None,
     dark: Plane | None = None,
+    pedestal_overscan_adu: float | None = None,
     bayer_pattern: str | None = None,
     method: Method | None = None,
     allow_uncalibrated_flat: bool = False,
@@ -74,7 +77,8 @@ def combine(
     flat-dark (``dark``) or else the ``bias`` is taken off, each is scaled by its own median (per CFA channel
     if there is a Bayer pattern), and the result to mean 1. Dead pixels of a flat are left at what they are,
     possibly 0. Frames that are saturated or unlit (flats) or unlike the others are left out, with a reason.
-    ``method`` None is :func:`library.methods.default_method`.
+    ``method`` None is :func:`library.methods.default_method`. Where the flats know the level of their
+    overscans, and ``pedestal_overscan_adu`` is that of what is taken off, the mean difference goes, too.
 
     Raises :class:`UncalibratedFlatError` for flats with neither, as the pedestal left in would make the flat
     too shallow; :class:`LibraryError` for frames of different sizes or if none is left;
@@ -101,6 +105,8 @@ def combine(
                 f"{paths[0].name} is {frames.shape}, its bias or flat-dark is {pedestal.shape}"
             )
         if pedestal is not None:
+            if frames.overscan_adu is not None and pedestal_overscan_adu is not None:
+                pedestal = pedestal + np.float32(frames.overscan_adu - pedestal_overscan_adu)
             pedestal = np.ascontiguousarray(pedestal, np.float32)
         cells = 2 if bayer_pattern else 1
         return _Work(frames, kind, pedestal, cells, memory_bytes).master(method)
@@ -150,6 +156,7 @@ class _Work:
             uncertainty_adu=typical / float(np.sqrt(effective)) if known else None,
             used=self._frames.paths,
             left_out=left_out,
+            overscan_adu=self._frames.overscan_adu,
         )
 
     def _sample(self) -> tuple[Floats, Floats, Phases]:

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from library.coverage import Field, NearMiss, Value, Verdict
-from library.fitness import DATE, DAY_S, EXPOSURE, ROTATOR, TEMPERATURE, Quantity
+from library.cutting import pattern_at
+from library.fitness import BAYER, DATE, DAY_S, EXPOSURE, ORIGIN, ROTATOR, TEMPERATURE, Quantity, Setting
 from library.frames import FrameKind, FrameMeta
-from library.shelves import DIFFERS, SAME, VERDICTS, Shelf
+from library.shelves import CUT, DIFFERS, SAME, VERDICTS, Shelf
 from library.tolerances import Tolerances
 
 _Rows = NDArray[np.intp]
@@ -46,10 +47,12 @@ class Comparison:
         """Of these masters one whose fields are all the same, if there is one; then the nearest.
 
         Nearest in temperature to a tenth of a degree, in exposure, in the rotator's angle; of flats then in
-        time, to the day, since dust moves; then the one of most frames; then the nearest in time, or the
-        newest for a frame without a date.
+        time, to the day, since dust moves; then the one of most frames; then one that need not be cut; then
+        the nearest in time, or the newest for a frame without a date.
         """
-        inexact = (self.verdicts[:, rows] != SAME).any(axis=0)
+        verdicts = self.verdicts[:, rows]
+        cut = (verdicts == CUT).any(axis=0)
+        inexact = (verdicts > max(SAME, CUT)).any(axis=0)
         nearest_c = np.round(self.away_in(TEMPERATURE)[rows], 1)
         nearest_s = np.round(self.away_in(EXPOSURE)[rows], 3)
         nearest_deg = np.round(self.away_in(ROTATOR)[rows], 1)
@@ -58,7 +61,7 @@ class Comparison:
         days = np.where(np.isnan(dates), np.inf, days)
         night = np.floor(days) if self.shelf.kind is FrameKind.FLAT else np.zeros(len(rows))
         fewest = -self.shelf.n_combined[rows]
-        order = np.lexsort((rows, days, fewest, night, nearest_deg, nearest_s, nearest_c, inexact))
+        order = np.lexsort((rows, days, cut, fewest, night, nearest_deg, nearest_s, nearest_c, inexact))
         return int(rows[order[0]])
 
     def near_misses(self, most: int) -> list[tuple[float, int]]:
@@ -85,7 +88,7 @@ class Comparison:
     def fields(self, row: int) -> tuple[Field, ...]:
         """One master against the frame, field by field."""
         meta = self.shelf.records[row].meta
-        values = [(key.value(self.frame), key.value(meta)) for key in self.shelf.settings]
+        values = [(key.value(self.frame), self._found(key, meta)) for key in self.shelf.settings]
         values += [(_value(key, self.frame), _value(key, meta)) for key in self.shelf.quantities]
         return tuple(
             Field(name=name, wanted=wanted, found=found, verdict=VERDICTS[code])
@@ -99,14 +102,19 @@ class Comparison:
         return [
             self._in_words(row, field, VERDICTS[code])
             for field, code in enumerate(self.verdicts[:, row].tolist())
-            if VERDICTS[code] in verdicts
+            if VERDICTS[code] in verdicts and not (code == CUT and self.shelf.names[field] == ORIGIN)
         ]
+
+    def _found(self, key: Setting, meta: FrameMeta) -> Value:
+        """A setting of a master; the mosaic of one that is cut is that where the frame begins."""
+        cut = key.name == BAYER and (meta.width, meta.height) != (self.frame.width, self.frame.height)
+        return pattern_at(meta, self.frame) if cut else key.value(meta)
 
     def _in_words(self, row: int, field: int, verdict: Verdict) -> str:
         meta, settings = self.shelf.records[row].meta, self.shelf.settings
         if field < len(settings):
             key = settings[field]
-            return _in_words(key.label, key.value(self.frame), key.value(meta), verdict)
+            return _in_words(key.label, key.value(self.frame), self._found(key, meta), verdict)
         quantity = field - len(settings)
         away = float(self.away[quantity, row])
         return self._quantity_in_words(self.shelf.quantities[quantity], meta, verdict, away)
@@ -135,6 +143,8 @@ def compare(shelf: Shelf, frame: FrameMeta, tolerances: Tolerances) -> Compariso
 
 
 def _in_words(label: str, wanted: Value, found: Value, verdict: Verdict) -> str:
+    if verdict is Verdict.CUT:
+        return f"cut from {found}"
     if verdict is Verdict.UNKNOWN:
         return f"{label} is known of the {'frame' if found is None else 'master'} only"
     return f"{label} {_shown(found)}, wanted {_shown(wanted)}"

@@ -44,6 +44,9 @@ class Verdict(StrEnum):
     SAME = "same"
     """Equal, or unknown on both sides."""
 
+    CUT = "cut"
+    """The master covers the frame and more: its piece is cut out."""
+
     WITHIN = "within"
     """Within the tolerance."""
 

@@ -26,16 +26,18 @@ class Setting:
     kinds: frozenset[FrameKind] = _MASTERS
 
 
+SIZE, ORIGIN, BAYER = "size", "origin", "bayer_pattern"
+
 SETTINGS = (
     Setting(name="camera", label="camera", value=lambda meta: meta.camera.strip() or None),
-    Setting(name="size", label="size", value=lambda meta: f"{meta.width}×{meta.height}"),
+    Setting(name=SIZE, label="size", value=lambda meta: f"{meta.width}×{meta.height}"),
     # A frame that names no origin starts at the sensor's first pixel, as SBFITSEXT has it.
-    Setting(name="origin", label="origin", value=lambda meta: "{}, {}".format(*(meta.origin or (0, 0)))),
+    Setting(name=ORIGIN, label="origin", value=lambda meta: "{}, {}".format(*(meta.origin or (0, 0)))),
     Setting(name="binning", label="binning", value=lambda meta: "{}×{}".format(*meta.binning)),
     Setting(name="gain", label="gain", value=lambda meta: meta.gain),
     Setting(name="offset", label="offset", value=lambda meta: meta.offset),
     Setting(name="read_mode", label="read mode", value=lambda meta: meta.read_mode),
-    Setting(name="bayer_pattern", label="Bayer pattern", value=lambda meta: meta.bayer_pattern),
+    Setting(name=BAYER, label="Bayer pattern", value=lambda meta: meta.bayer_pattern),
     Setting(name="filter", label="filter", value=lambda meta: meta.filter, kinds=_FLATS),
     Setting(name="telescope", label="telescope", value=lambda meta: meta.telescope, kinds=_FLATS),
 )

@@ -27,7 +27,8 @@ class FrameKind(StrEnum):
 class FrameMeta:
     """What describes a frame, read from its header; ``None`` is "not known", never a default.
 
-    Sizes are of the stored array: ``width`` is NAXIS1, ``height`` is NAXIS2.
+    Sizes are of the stored array: ``width`` is NAXIS1, ``height`` is NAXIS2; or of the picture within it,
+    where there is an overscan beside it (see :mod:`library.sections`).
     """
 
     kind: FrameKind
@@ -41,7 +42,7 @@ class FrameMeta:
     offset: float | None = None
     binning: tuple[int, int] = (1, 1)
     origin: tuple[int, int] | None = None
-    """XORGSUBF, YORGSUBF: first stored column and row on the sensor, in binned pixels."""
+    """XORGSUBF, YORGSUBF: the picture's first column and row on the sensor, in binned pixels."""
 
     filter: str | None = None
     bayer_pattern: str | None = None

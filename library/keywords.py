@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from library.cards import CardValue
 from library.frames import FrameKind, FrameMeta
+from library.sections import sections_of
 
 FRAME_ID, PLAN_ID, STEP_ID = "FRAMEID", "PLANID", "STEPID"
 """Our own keywords: what the frame is, which plan asked for it, and as which of its steps."""
@@ -32,6 +33,9 @@ ROTATOR = ("ROTATANG", "ROTATOR", "ROTPOS", "POSANGLE")
 METHOD, NOISE, SPREAD = "COMBMETH", "NOISEADU", "SPRDADU"
 """Our own keywords of a master: how it was combined, the random noise of a pixel, the pixels' spread."""
 
+OVERSCAN = "OSCANADU"
+"""Our own keyword of a master: the mean level of its frames' overscans."""
+
 TEMP_RANGE, EXPOSURE_RANGE = ("TEMPMIN", "TEMPMAX"), ("EXPMIN", "EXPMAX")
 """Our own keywords of a dark model: what it was fitted to."""
 
@@ -51,12 +55,17 @@ _SURELY_KELVIN = 150.0
 
 
 def frame_meta(header: Mapping[str, CardValue], width: int, height: int, planes: int = 1) -> FrameMeta:
-    """What the header says of a frame of the given stored size; what it does not say is ``None``."""
+    """What the header says of a frame of the given stored size; what it does not say is ``None``.
+
+    Size, origin and Bayer pattern are those of the picture within, where there is an overscan beside it.
+    """
     x_binning, y_binning = _binning(header)
+    picture = sections_of(header, height, width).picture
+    pattern = bayer_pattern(header, height) if planes == 1 else None
     return FrameMeta(
         kind=frame_kind(kind_text(header)),
-        width=width,
-        height=height,
+        width=picture.right - picture.left,
+        height=picture.bottom - picture.top,
         camera=_text(header, "INSTRUME", "CAMERA") or "",
         exposure_s=_not_negative(_number(header, *EXPOSURE)),
         sensor_temp_c=temperature_c(_number(header, *SENSOR_TEMP)),
@@ -64,9 +73,9 @@ def frame_meta(header: Mapping[str, CardValue], width: int, height: int, planes:
         gain=_number(header, *GAIN),
         offset=_number(header, *OFFSET),
         binning=(x_binning, y_binning),
-        origin=_origin(header),
+        origin=_origin(header, picture.left, picture.top),
         filter=_text(header, "FILTER", "FILT"),
-        bayer_pattern=bayer_pattern(header, height) if planes == 1 else None,
+        bayer_pattern=None if pattern is None else shifted_pattern(pattern, picture.left, picture.top),
         read_mode=_text(header, *READ_MODE),
         object_name=_text(header, "OBJECT"),
         telescope=_text(header, "TELESCOP"),
@@ -126,10 +135,20 @@ def bayer_pattern(header: Mapping[str, CardValue], height: int) -> str | None:
     if pattern not in _BAYER_PATTERNS:
         return None
     bottom_up = (_text(header, "ROWORDER") or "").upper() == "BOTTOM-UP"
-    shift_y = int(_number(header, "YBAYROFF") or 0) + (bottom_up and height % 2 == 0)
-    if int(_number(header, "XBAYROFF") or 0) % 2:
+    x, y = (int(_number(header, keyword) or 0) for keyword in ("XBAYROFF", "YBAYROFF"))
+    return shifted_pattern(pattern, x, y + (bottom_up and height % 2 == 0))
+
+
+def shifted_pattern(pattern: str, columns: int, rows: int) -> str:
+    """The Bayer pattern so many columns and rows on."""
+    if columns % 2:
         pattern = pattern[1] + pattern[0] + pattern[3] + pattern[2]
-    return pattern[2:] + pattern[:2] if shift_y % 2 else pattern
+    return pattern[2:] + pattern[:2] if rows % 2 else pattern
+
+
+def overscan_adu(header: Mapping[str, CardValue]) -> float | None:
+    """The level of the overscans that a master was made of, as its header tells it."""
+    return _number(header, OVERSCAN)
 
 
 def parse_date(text: str) -> datetime | None:
@@ -160,9 +179,12 @@ def _date_obs(header: Mapping[str, CardValue]) -> datetime | None:
     return parse_date(f"{date}T{time}" if time and "T" not in date else date)
 
 
-def _origin(header: Mapping[str, CardValue]) -> tuple[int, int] | None:
+def _origin(header: Mapping[str, CardValue], left: int, top: int) -> tuple[int, int] | None:
+    """Where a picture begins that lies so far within the stored array."""
     x, y = _number(header, "XORGSUBF"), _number(header, "YORGSUBF")
-    return None if x is None or y is None else (int(x), int(y))
+    if x is None or y is None:
+        return (left, top) if left or top else None
+    return int(x) + left, int(y) + top
 
 
 def _binning(header: Mapping[str, CardValue]) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from library.cards import Card
 from library.combine import Master
 from library.frames import FrameKind, FrameRecord
 from library.headers import SOFTWARE
-from library.keywords import FRAME_ID, NOISE, SPREAD
+from library.keywords import FRAME_ID, NOISE, OVERSCAN, SPREAD
 
 IMAGE_TYPES = {
     FrameKind.BIAS: "Master Bias",
@@ -47,6 +47,7 @@ def master_cards(
         (NOISE, master.noise_adu, f"{unit} random noise in one pixel, 1 sigma"),
         ("UNCERT", master.uncertainty_adu, f"{unit} 1 sigma of a pixel, with the common level"),
         (SPREAD, master.spread_adu, f"{unit} spread of the pixels, 1.4826 MAD"),
+        (OVERSCAN, None if is_flat else _mean([master.overscan_adu]), "[adu] mean level of the overscans"),
         ("EXPTIME", _mean([meta.exposure_s for meta in metas]), "[s] exposure of one frame"),
         ("INSTRUME", first.camera or None, "camera"),
         ("GAIN", first.gain, "camera gain setting"),

@@ -10,15 +10,16 @@ from pathlib import PurePosixPath
 
 from library.combine import MEMORY_BYTES, Plane, combine
 from library.config import config_error, config_section
+from library.cutting import Extent
 from library.errors import DiskFullError, LibraryError
-from library.frames import FrameKind, FrameRecord
+from library.frames import FrameKind, FrameMeta, FrameRecord
 from library.master_groups import Group, groups_of, nominal_temp_c
 from library.master_header import IMAGE_TYPES, master_cards
 from library.matching import match
 from library.methods import Method, default_method
 from library.naming import master_path
 from library.places import free_path, identity
-from library.reading import read_frame
+from library.reading import read_frame, read_overscan_adu
 from library.store import Library
 from library.writing import encode_image
 
@@ -108,7 +109,7 @@ class _Build:
         method = self.asked or self.configured or default_method(len(records))
         sources = self._sources(pedestal)
         master_id = f"{sources}-{hashlib.sha256(str(method).encode()).hexdigest()[:8]}"
-        if self._is_there(master_id if self.asked else sources):
+        if self._named(master_id if self.asked else sources):
             return None
         if len(records) < self.min_frames:
             raise LibraryError(f"fewer than {self.min_frames}; shoot more of them")
@@ -116,7 +117,8 @@ class _Build:
         master = combine(
             [record.path for record in records],
             meta.kind,
-            dark=None if pedestal is None else _plane(pedestal),
+            dark=None if pedestal is None else _plane(pedestal, meta),
+            pedestal_overscan_adu=None if pedestal is None else read_overscan_adu(pedestal.path),
             bayer_pattern=meta.bayer_pattern,
             method=method,
             allow_uncalibrated_flat=self.allow_uncalibrated_flats,
@@ -152,14 +154,19 @@ class _Build:
 
     def _sources(self, pedestal: FrameRecord | None) -> str:
         """A name for exactly these frames, combined in whichever way."""
-        records = self.group.records
-        parts = [RECIPE, self.group.meta.kind.value, pedestal.sha256 if pedestal else ""]
+        records, meta = self.group.records, self.group.meta
+        parts = [RECIPE, meta.kind.value, pedestal.sha256 if pedestal else ""]
         parts += sorted(record.sha256 for record in records)
-        return f"{_OURS}{identity(parts)}"
+        name = f"{_OURS}{identity(parts)}"
+        size = meta.width, meta.height
+        if all((record.meta.width, record.meta.height) == size for record in self._named(name)):
+            return name
+        # It was made when an overscan was part of the picture.
+        return f"{_OURS}{identity([*parts, repr(size)])}"
 
-    def _is_there(self, name: str) -> bool:
+    def _named(self, name: str) -> list[FrameRecord]:
         masters = self.library.find(kind=self.group.meta.kind, master=True)
-        return any((record.meta.frame_id or "").startswith(name) for record in masters)
+        return [record for record in masters if (record.meta.frame_id or "").startswith(name)]
 
 
 def _configured_method(library: Library) -> Method | None:
@@ -173,5 +180,7 @@ def _configured_method(library: Library) -> Method | None:
         raise config_error(root, "masters.method", f"is {text!r}: {error}") from error
 
 
-def _plane(record: FrameRecord) -> Plane:
-    return read_frame(record.path).pixels.astype("f4", copy=False)
+def _plane(record: FrameRecord, frame: FrameMeta) -> Plane:
+    """A master, or the piece of it that lies on a frame."""
+    piece = Extent.of(frame).piece(read_frame(record.path).pixels, Extent.of(record.meta))
+    return piece.astype("f4", copy=False)

@@ -20,7 +20,9 @@ from library.cards import CardValue, HeaderError, HeaderUnit, padded, walk
 from library.errors import NotAFitsFileError
 from library.frames import FrameMeta
 from library.kernels.threads import in_parallel
-from library.keywords import frame_meta
+from library.keywords import frame_meta, overscan_adu
+from library.layout import Layout, fill_at
+from library.sections import Section, Sections, overscan_level_adu, sections_of
 from library.sidecars import with_sidecar
 
 Pixels = NDArray[Any]
@@ -33,11 +35,15 @@ _REMEDY = "check that it is a FITS image and was copied whole"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """One image: ``pixels`` (H, W) or (H, W, 3), what describes it, and its header's values."""
+    """One image: ``pixels`` (H, W) or (H, W, 3), what describes it, and its header's values.
+
+    ``overscan_adu`` is the level of its overscan, of a master the mean of its frames'; ``None`` without one.
+    """
 
     pixels: Pixels
     meta: FrameMeta
     header: Mapping[str, CardValue]
+    overscan_adu: float | None = None
 
 
 def read_frame(path: Path | str) -> Frame:
@@ -45,17 +51,54 @@ def read_frame(path: Path | str) -> Frame:
 
     Rows come as stored, row 0 first. BZERO and BSCALE are applied: 8 bits give uint8, 16 bits give uint16
     (BZERO = 32768) or int16, everything else float32. ``meta.bayer_pattern`` is the pattern at row 0,
-    column 0 as stored (see :func:`library.keywords.bayer_pattern`). Three planes give (H, W, 3).
+    column 0 of the pixels (see :func:`library.keywords.bayer_pattern`). Three planes give (H, W, 3).
+
+    Where the header names an overscan, the picture without it is all that there is, here and wherever else
+    pixels are read (see :func:`library.sections.sections_of`); ``header`` stays as it is stored.
 
     Raises :class:`NotAFitsFileError` for a file that is missing, not FITS, cut short, or without an image.
     """
     with open_image(Path(path)) as (stream, unit):
-        return Frame(pixels=read_pixels(stream, unit), meta=meta_of(unit), header=unit.values)
+        pixels, level = read_picture(stream, unit)
+        return Frame(pixels=pixels, meta=meta_of(unit), header=unit.values, overscan_adu=level)
 
 
-def read_pixels(stream: BinaryIO, unit: HeaderUnit) -> Pixels:
-    """The pixels of the image at whose data the stream stands; :class:`HeaderError` if it is cut short."""
-    return _read_compressed(stream, unit) if unit.is_compressed_image else _read_plain(stream, unit)
+def read_picture(stream: BinaryIO, unit: HeaderUnit) -> tuple[Pixels, float | None]:
+    """The pixels of the image at whose data the stream stands, and the level of its overscan.
+
+    Raises :class:`HeaderError` if it is cut short.
+    """
+    if isinstance(stream, BufferedReader) and not unit.is_compressed_image:
+        return _read_plain(stream, unit), plain_overscan_adu(stream, unit)
+    if unit.is_compressed_image:
+        stored = _read_compressed(stream, unit)
+    else:
+        stored = decode(_fill(stream, np.empty(image_shape(unit), stored_dtype(unit))), unit.values)
+    sections = picture_of(unit)
+    level = overscan_adu(unit.values)
+    if sections.overscan is not None and stored.ndim == 2:
+        level = overscan_level_adu(stored[sections.overscan.window])
+    return _planes_last(np.ascontiguousarray(stored[(..., *sections.picture.window)])), level
+
+
+def plain_overscan_adu(stream: BufferedReader, unit: HeaderUnit) -> float | None:
+    """The level of a plain image's overscan, or that which its header tells; the picture is not read."""
+    overscan = picture_of(unit).overscan
+    if overscan is None or len(image_shape(unit)) != 2:
+        return overscan_adu(unit.values)
+    everything = slice(None)
+    stored = _layout(unit, overscan).read(stream.fileno(), everything, everything, Path(str(stream.name)))
+    return overscan_level_adu(decode(stored, unit.values))
+
+
+def read_overscan_adu(path: Path | str) -> float | None:
+    """What :attr:`Frame.overscan_adu` is; no more of a plain file is read than that takes."""
+    with open_image(Path(path)) as (stream, unit):
+        if isinstance(stream, BufferedReader) and not unit.is_compressed_image:
+            return plain_overscan_adu(stream, unit)
+        if picture_of(unit).overscan is None:
+            return overscan_adu(unit.values)
+        return read_picture(stream, unit)[1]
 
 
 def read_meta(path: Path | str) -> FrameMeta:
@@ -72,11 +115,7 @@ def read_rows(path: Path, rows: slice) -> Pixels:
     with open_image(path) as (stream, unit):
         if unit.is_compressed_image or not isinstance(stream, BufferedReader):
             return read_frame(path).pixels[rows]
-        height, width = image_shape(unit)
-        top, bottom, _ = rows.indices(height)
-        dtype = stored_dtype(unit)
-        stream.seek(unit.data_start + top * width * dtype.itemsize)
-        return decode(_fill(stream, np.empty((bottom - top, width), dtype)), unit.values)
+        return decode(layout_of(unit).read(stream.fileno(), rows, slice(None), path), unit.values)
 
 
 @contextmanager
@@ -107,7 +146,7 @@ def find_image(stream: BinaryIO) -> HeaderUnit:
 
 
 def image_shape(unit: HeaderUnit) -> tuple[int, ...]:
-    """The stored array's shape, slowest axis first, tile compression seen through."""
+    """The stored array's shape, slowest axis first, tile compression seen through; overscan and all."""
     prefix = "ZNAXIS" if unit.is_compressed_image else "NAXIS"
     shape = tuple(unit.integer(f"{prefix}{i}") for i in range(unit.integer(prefix), 0, -1))
     while len(shape) > 2 and shape[0] == 1:
@@ -115,6 +154,22 @@ def image_shape(unit: HeaderUnit) -> tuple[int, ...]:
     if len(shape) != 2 and not (len(shape) == 3 and shape[0] == 3):
         raise HeaderError(f"an image of {shape} is neither one plane nor three")
     return shape
+
+
+def picture_of(unit: HeaderUnit) -> Sections:
+    """Where the picture lies in the stored array, and its overscan."""
+    height, width = image_shape(unit)[-2:]
+    return sections_of(unit.values, height, width)
+
+
+def layout_of(unit: HeaderUnit) -> Layout:
+    """Where the picture of one plane lies in a plain file."""
+    return _layout(unit, picture_of(unit).picture)
+
+
+def _layout(unit: HeaderUnit, section: Section) -> Layout:
+    width = image_shape(unit)[-1]
+    return Layout(start=unit.data_start, dtype=stored_dtype(unit), stored_width=width, picture=section)
 
 
 def meta_of(unit: HeaderUnit) -> FrameMeta:
@@ -166,35 +221,44 @@ def _scalings(header: Mapping[str, CardValue]) -> tuple[float, float]:
     return _scaling(header, "BZERO", 0.0), _scaling(header, "BSCALE", 1.0)
 
 
-def _read_plain(stream: BinaryIO, unit: HeaderUnit) -> Pixels:
-    shape, dtype = image_shape(unit), stored_dtype(unit)
-    if not isinstance(stream, BufferedReader):
-        return _planes_last(decode(_fill(stream, np.empty(shape, dtype)), unit.values))
-    pixels = np.empty(shape, _physical_dtype(dtype, unit.values))
-    flat = pixels.reshape(-1)
-    chunks = -(-flat.size // _CHUNK)
-    in_parallel(_read_chunks, chunks, stream.fileno(), unit.data_start, dtype, unit.values, flat)
+def _read_plain(stream: BufferedReader, unit: HeaderUnit) -> Pixels:
+    shape, dtype, picture = image_shape(unit), stored_dtype(unit), picture_of(unit).picture
+    stored = shape[-2] * shape[-1] * dtype.itemsize
+    pixels = np.empty((*shape[:-2], *picture.shape), _physical_dtype(dtype, unit.values))
+    rows_at_once = max(1, _CHUNK // shape[-1])
+    for number, plane in enumerate(pixels.reshape(-1, *picture.shape)):
+        start = unit.data_start + number * stored
+        source = _Plane(stream.fileno(), start, stored, shape[-1], dtype, unit.values)
+        in_parallel(_read_chunks, -(-len(plane) // rows_at_once), source, picture, rows_at_once, plane)
     return _planes_last(pixels)
 
 
+@dataclass(frozen=True, slots=True)
+class _Plane:
+    """One stored plane of an open file."""
+
+    descriptor: int
+    start: int
+    size_bytes: int
+    width: int
+    dtype: np.dtype[Any]
+    header: Mapping[str, CardValue]
+
+
 def _read_chunks(
-    first: int,
-    last: int,
-    descriptor: int,
-    start: int,
-    dtype: np.dtype[Any],
-    header: Mapping[str, CardValue],
-    flat: Pixels,
+    first: int, last: int, source: _Plane, picture: Section, rows_at_once: int, pixels: Pixels
 ) -> None:
-    """Read some chunks of pixels and decode each while it is in the processor's cache."""
-    scratch = np.empty(min(_CHUNK, flat.size), dtype)
-    for begin in range(first * _CHUNK, min(last * _CHUNK, flat.size), _CHUNK):
-        target = flat[begin : begin + _CHUNK]
-        stored = scratch[: target.size]
-        if not _read_at(descriptor, stored, start + begin * dtype.itemsize):
-            there = max(os.fstat(descriptor).st_size - start, 0)
-            raise HeaderError(f"it is cut short: {there} of {flat.size * dtype.itemsize} bytes of pixels")
-        _decode_into(target, stored, header)
+    """Read some chunks of rows and decode each while it is in the processor's cache."""
+    scratch = np.empty((min(rows_at_once, len(pixels)), source.width), source.dtype)
+    row_bytes = source.width * source.dtype.itemsize
+    _, columns = picture.window
+    for top in range(first * rows_at_once, min(last * rows_at_once, len(pixels)), rows_at_once):
+        target = pixels[top : top + rows_at_once]
+        stored = scratch[: len(target)]
+        if not fill_at(source.descriptor, stored, source.start + (picture.top + top) * row_bytes):
+            there = max(os.fstat(source.descriptor).st_size - source.start, 0)
+            raise HeaderError(f"it is cut short: {there} of {source.size_bytes} bytes of pixels")
+        _decode_into(target, stored[:, columns], source.header)
 
 
 def _fill(stream: BinaryIO, stored: Pixels) -> Pixels:
@@ -207,17 +271,6 @@ def _fill(stream: BinaryIO, stored: Pixels) -> Pixels:
             raise HeaderError(f"it is cut short: {filled} of {len(buffer)} bytes of pixels")
         filled += count
     return stored
-
-
-def _read_at(descriptor: int, into: Pixels, at: int) -> bool:
-    """Fill an array from so many bytes on; False if the file ends before."""
-    view = into.view(np.uint8).data
-    while view:
-        count = os.preadv(descriptor, [view], at)
-        if not count:
-            return False
-        view, at = view[count:], at + count
-    return True
 
 
 def _read_compressed(stream: BinaryIO, unit: HeaderUnit) -> Pixels:
@@ -237,7 +290,7 @@ def _read_compressed(stream: BinaryIO, unit: HeaderUnit) -> Pixels:
             raise HeaderError(f"its compressed image is damaged ({error})") from error
     if pixels.dtype.itemsize > 2 or pixels.dtype.kind == "f":
         pixels = pixels.astype(np.float32, copy=False)
-    return _planes_last(pixels.reshape(image_shape(unit)))
+    return pixels.reshape(image_shape(unit))
 
 
 def _planes_last(pixels: Pixels) -> Pixels:

@@ -9,10 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from library.coverage import Value, Verdict
+from library.cutting import pattern_at
 from library.fitness import (
+    BAYER,
     DATE,
     EXPOSURE,
+    ORIGIN,
     ROTATOR,
+    SIZE,
     TEMPERATURE,
     Quantity,
     quantities_of,
@@ -24,8 +28,9 @@ from library.tolerances import Tolerances
 VERDICTS = tuple(Verdict)
 """A verdict's code is its place here: from the same to what rules out."""
 
-SAME, WITHIN, UNKNOWN, OUTSIDE, DIFFERS = (np.int8(code) for code in range(len(VERDICTS)))
+SAME, CUT, WITHIN, UNKNOWN, OUTSIDE, DIFFERS = (np.int8(code) for code in range(len(VERDICTS)))
 _UNKNOWN_CODE, _NEVER_SEEN = 0, -1
+_NOWHERE = (math.nan,) * 4
 _JUST = 1 + 1e-9
 """A difference of just the tolerance is within it, whatever the last bit says."""
 
@@ -41,9 +46,19 @@ class Shelf:
         self._codes: tuple[dict[Value, int], ...] = tuple({None: _UNKNOWN_CODE} for _ in self.settings)
         metas = [record.meta for record in self.records]
         codes = np.array([self._coded(meta, new=True) for meta in metas], np.int32)
-        self._distinct, self._setting_of = np.unique(
-            codes.reshape(len(metas), len(self.settings)), axis=0, return_inverse=True
+        codes = codes.reshape(len(metas), len(self.settings))
+        # An origin of 0, 0 that is told and one that is not are one setting, but only the first can be cut.
+        told = np.array([meta.origin is not None for meta in metas], np.int32)
+        distinct, first, self._setting_of = np.unique(
+            np.column_stack((codes, told)), axis=0, return_index=True, return_inverse=True
         )
+        self._distinct = distinct[:, :-1]
+        self._distinct_metas = [metas[row] for row in first]
+        corners = [
+            (*meta.origin, meta.width, meta.height) if meta.origin else _NOWHERE
+            for meta in self._distinct_metas
+        ]
+        self._extents = np.array(corners, np.float64).reshape(len(corners), 4)
         nowhere = (math.nan, math.nan)
         spans = [[quantity.span(meta) or nowhere for meta in metas] for quantity in self.quantities]
         low_high = np.array(spans, np.float64).reshape(len(self.quantities), len(metas), 2)
@@ -85,13 +100,29 @@ class Shelf:
         wanted = np.array(self._coded(frame), np.int32)
         unknown = (self._distinct == _UNKNOWN_CODE) | (wanted == _UNKNOWN_CODE)
         other = np.where(unknown, one_sided[:n_settings], DIFFERS)
-        distinct = np.where(self._distinct == wanted, SAME, other).T
-        np.take(distinct, self._setting_of, axis=1, out=verdicts[:n_settings])
+        distinct = np.where(self._distinct == wanted, SAME, other)
+        self._cut(distinct, frame)
+        np.take(distinct.T, self._setting_of, axis=1, out=verdicts[:n_settings])
         away = np.zeros((len(self.quantities), len(self)))
         for row, quantity in enumerate(self.quantities):
             field = n_settings + row
             away[row], verdicts[field] = self._judge(row, quantity, frame, tolerances, one_sided[field])
         return verdicts, away
+
+    def _cut(self, distinct: NDArray[np.int8], frame: FrameMeta) -> None:
+        """Let settings fit whose masters cover the frame and more; mosaics are compared where it begins."""
+        if frame.origin is None:
+            return
+        left, top, width, height = self._extents.T
+        covering = (left <= frame.origin[0]) & (left + width >= frame.origin[0] + frame.width)
+        covering &= (top <= frame.origin[1]) & (top + height >= frame.origin[1] + frame.height)
+        size, origin, bayer = (self.names.index(name) for name in (SIZE, ORIGIN, BAYER))
+        for row in np.flatnonzero(covering & (distinct[:, size] != SAME)):
+            distinct[row, size] = CUT
+            distinct[row, origin] = np.where(distinct[row, origin] == SAME, SAME, CUT)
+            found = pattern_at(self._distinct_metas[row], frame)
+            if found is not None and frame.bayer_pattern is not None:
+                distinct[row, bayer] = SAME if found == frame.bayer_pattern else DIFFERS
 
     def _judge(
         self, row: int, quantity: Quantity, frame: FrameMeta, tolerances: Tolerances, one_sided: np.int8

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BufferedReader
 from pathlib import Path
+from statistics import fmean
 from typing import IO, Any
 
 import numpy as np
@@ -16,7 +16,18 @@ from numpy.typing import NDArray
 
 from library.cards import HeaderUnit
 from library.errors import LibraryError, NotAFitsFileError
-from library.reading import image_shape, open_image, read_frame, read_rows, stored_dtype
+from library.layout import Layout, read_at
+from library.reading import (
+    image_shape,
+    layout_of,
+    open_image,
+    plain_overscan_adu,
+    read_frame,
+    read_rows,
+    stored_dtype,
+)
+
+_WORDS = np.dtype(np.uint16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +37,32 @@ class _Source:
     path: Path
     shape: tuple[int, ...]
     integers: bool
-    words_at: int | None = None
+    overscan_adu: float | None
+    words: Layout | None = None
     unpacked: IO[bytes] | None = None
+
+    def read_words(self, into: NDArray[np.uint16], top: int, bottom: int) -> None:
+        """Fill a flat array with rows of the picture as they lie in the file."""
+        assert self.words is not None
+        if self.unpacked is not None:
+            self.words.read_rows(self.unpacked.fileno(), top, bottom, into, self.path)
+            return
+        try:
+            with self.path.open("rb", buffering=0) as file:
+                self.words.read_rows(file.fileno(), top, bottom, into, self.path)
+        except OSError as error:
+            raise NotAFitsFileError(f"{self.path}: {error.strerror}; take it out of the set") from error
+
+    def read_floats(self, into: NDArray[np.float32], top: int, bottom: int) -> None:
+        """Fill a flat array with rows of the picture."""
+        if self.unpacked is None:
+            into[:] = read_rows(self.path, slice(top, bottom)).ravel()
+        elif self.words is None:
+            read_at(self.unpacked.fileno(), into, 4 * top * self.shape[1], self.path)
+        else:
+            words = np.empty(into.shape, np.uint16)
+            self.read_words(words, top, bottom)
+            into[:] = words.byteswap(inplace=True) ^ np.uint16(0x8000)
 
 
 class Frames:
@@ -36,9 +71,13 @@ class Frames:
     def __init__(self, sources: Sequence[_Source]) -> None:
         self._sources = sources
         self.shape: tuple[int, int] = _common_shape(sources)
-        self.words = all(source.words_at is not None for source in sources)
+        self.words = all(source.words is not None for source in sources)
         self.grain = float(all(source.integers for source in sources))
         """1 ADU if all hold integers, else 0."""
+
+        levels = [source.overscan_adu for source in sources if source.overscan_adu is not None]
+        self.overscan_adu = fmean(levels) if len(levels) == len(sources) else None
+        """The mean level of their overscans, if all have one."""
 
     def __len__(self) -> int:
         return len(self._sources)
@@ -57,16 +96,7 @@ class Frames:
         width = self.shape[1]
         words = np.empty((len(self), (bottom - top) * width), np.uint16)
         for source, row in zip(self._sources, words, strict=True):
-            assert source.words_at is not None
-            at = source.words_at + 2 * top * width
-            if source.unpacked is not None:
-                read_at(source.unpacked.fileno(), row, at, source.path)
-                continue
-            try:
-                with source.path.open("rb", buffering=0) as file:
-                    read_at(file.fileno(), row, at, source.path)
-            except OSError as error:
-                raise NotAFitsFileError(f"{source.path}: {error.strerror}; take it out of the set") from error
+            source.read_words(row, top, bottom)
         return words
 
     def read_floats(self, top: int, bottom: int) -> NDArray[np.float32]:
@@ -76,14 +106,7 @@ class Frames:
             return (stored.byteswap(inplace=True) ^ np.uint16(0x8000)).astype(np.float32)
         floats = np.empty((len(self), (bottom - top) * self.shape[1]), np.float32)
         for source, row in zip(self._sources, floats, strict=True):
-            if source.unpacked is None:
-                row[:] = read_rows(source.path, slice(top, bottom)).reshape(-1)
-            elif source.words_at is None:
-                read_at(source.unpacked.fileno(), row, 4 * top * self.shape[1], source.path)
-            else:
-                stored = np.empty(row.shape, np.uint16)
-                read_at(source.unpacked.fileno(), stored, 2 * top * self.shape[1], source.path)
-                row[:] = stored.byteswap(inplace=True) ^ np.uint16(0x8000)
+            source.read_floats(row, top, bottom)
         return floats
 
 
@@ -101,21 +124,33 @@ def open_frames(paths: Sequence[Path]) -> Iterator[Frames]:
 
 def _source(path: Path, stack: ExitStack) -> _Source:
     with open_image(path) as (stream, unit):
-        plain = isinstance(stream, BufferedReader) and not unit.is_compressed_image
-        if plain:
+        if isinstance(stream, BufferedReader) and not unit.is_compressed_image:
+            shape = image_shape(unit)
+            words = replace(layout_of(unit), dtype=_WORDS) if _holds_words(unit) else None
             return _Source(
                 path,
-                image_shape(unit),
+                layout_of(unit).shape if len(shape) == 2 else shape,
                 integers=stored_dtype(unit).kind != "f",
-                words_at=unit.data_start if _holds_words(unit) else None,
+                overscan_adu=plain_overscan_adu(stream, unit),
+                words=words,
             )
-    pixels = read_frame(path).pixels
-    words = pixels.dtype == np.uint16
+    frame = read_frame(path)
+    pixels = frame.pixels
+    is_words = pixels.dtype == np.uint16
     file: IO[bytes] = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
-    stored: NDArray[Any] = (pixels ^ np.uint16(0x8000)).astype(">u2") if words else pixels.astype(np.float32)
+    stored: NDArray[Any] = (
+        (pixels ^ np.uint16(0x8000)).astype(">u2") if is_words else pixels.astype(np.float32)
+    )
     file.write(np.ascontiguousarray(stored).data)
     file.flush()
-    return _Source(path, pixels.shape, pixels.dtype.kind != "f", 0 if words else None, file)
+    return _Source(
+        path,
+        pixels.shape,
+        integers=pixels.dtype.kind != "f",
+        overscan_adu=frame.overscan_adu,
+        words=Layout.whole(0, _WORDS, (pixels.shape[0], pixels.shape[1])) if is_words else None,
+        unpacked=file,
+    )
 
 
 def _holds_words(unit: HeaderUnit) -> bool:
@@ -124,16 +159,6 @@ def _holds_words(unit: HeaderUnit) -> bool:
         and unit.values.get("BZERO") == 32768
         and unit.values.get("BSCALE", 1) in {None, 1}
     )
-
-
-def read_at(descriptor: int, into: NDArray[Any], at: int, path: Path) -> None:
-    """Fill an array from so many bytes on; raises :class:`NotAFitsFileError` if the file ends before."""
-    view = into.view(np.uint8).data
-    while view:
-        count = os.preadv(descriptor, [view], at)
-        if not count:
-            raise NotAFitsFileError(f"{path}: is cut short; take it out of the set")
-        view, at = view[count:], at + count
 
 
 def _common_shape(sources: Sequence[_Source]) -> tuple[int, int]:

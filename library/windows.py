@@ -11,16 +11,11 @@ from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 from threading import Lock
-from typing import Any
-
-import numpy as np
 
 from library.cards import CardValue, HeaderUnit
 from library.errors import LibraryError, NotAFitsFileError
-from library.reading import Pixels, decode, image_shape, open_image, read_pixels, stored_dtype
-from library.stacked import read_at
-
-_WIDE = 0.5
+from library.layout import Layout
+from library.reading import Pixels, decode, image_shape, layout_of, open_image, read_picture, stored_dtype
 
 
 class Spool:
@@ -37,11 +32,11 @@ class Spool:
         """What to read from."""
         return self._file.fileno()
 
-    def keep(self, path: Path) -> tuple[Pixels, int]:
-        """Unpack a frame; returns its pixels and where they now lie. One at a time, for memory's sake."""
+    def keep(self, path: Path) -> Layout:
+        """Unpack a frame; returns where its picture now lies. One at a time, for memory's sake."""
         with self._lock:
             with open_image(path) as (stream, unit):
-                pixels = np.ascontiguousarray(read_pixels(stream, unit))
+                pixels, _ = read_picture(stream, unit)
             at = self._size
             try:
                 self._file.write(pixels.data)
@@ -52,7 +47,7 @@ class Spool:
                     f"it takes {pixels.nbytes / 1e6:.0f} MB there; make room, or set TMPDIR"
                 ) from error
             self._size += pixels.nbytes
-        return pixels, at
+        return Layout.whole(at, pixels.dtype, (pixels.shape[0], pixels.shape[1]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,11 +55,14 @@ class WindowedFrame:
     """A frame (H, W) of which pieces can be read, by several threads at once; no file stays open."""
 
     path: Path
-    shape: tuple[int, int]
-    _stored: np.dtype[Any]
-    _start: int
+    _layout: Layout
     _header: Mapping[str, CardValue]
     _spool: Spool | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width."""
+        return self._layout.shape
 
     def window(self, rows: slice, columns: slice) -> Pixels:
         """Some rows and columns, as :func:`library.reading.read_frame` gives them.
@@ -72,17 +70,8 @@ class WindowedFrame:
         It reads rather than maps the file: a file that is cut short under a map ends the process. Raises
         :class:`NotAFitsFileError` if the file has gone or was cut short meanwhile.
         """
-        (top, bottom, _), (left, right, _) = rows.indices(self.shape[0]), columns.indices(self.shape[1])
-        width, size = self.shape[1], self._stored.itemsize
         with self._opened() as descriptor:
-            if right - left >= _WIDE * width:
-                whole = np.empty((max(bottom - top, 0), width), self._stored)
-                read_at(descriptor, whole, self._start + top * width * size, self.path)
-                stored = np.ascontiguousarray(whole[:, left:right])
-            else:
-                stored = np.empty((max(bottom - top, 0), max(right - left, 0)), self._stored)
-                for y, row in enumerate(stored, top):
-                    read_at(descriptor, row, self._start + (y * width + left) * size, self.path)
+            stored = self._layout.read(descriptor, rows, columns, self.path)
         return stored if self._spool is not None else decode(stored, self._header)
 
     @contextmanager
@@ -112,10 +101,9 @@ def open_pixels(path: Path, spool: Spool | None = None) -> WindowedFrame:
             raise NotAFitsFileError(f"{path}: has {shape[0]} planes; give a raw frame, which has one")
         if isinstance(stream, BufferedReader) and not unit.is_compressed_image:
             _check_length(path, stream, unit, shape)
-            return WindowedFrame(path, (shape[0], shape[1]), stored_dtype(unit), unit.data_start, unit.values)
+            return WindowedFrame(path, layout_of(unit), unit.values)
     spool = spool or Spool()
-    pixels, at = spool.keep(path)
-    return WindowedFrame(path, (shape[0], shape[1]), pixels.dtype, at, {}, spool)
+    return WindowedFrame(path, spool.keep(path), {}, spool)
 
 
 def _check_length(path: Path, stream: BufferedReader, unit: HeaderUnit, shape: tuple[int, ...]) -> None:

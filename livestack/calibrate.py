@@ -32,18 +32,19 @@ def calibrate(
     *,
     saturation_adu: float,
     bayer_pattern: str | None = None,
+    overscan_adu: float | None = None,
 ) -> Calibrated:
     """Return (raw − dark or bias) / flat, the pixels of the defect map and lone hot and dead ones mended.
 
     Mended with a dark too: it cannot restore what a saturated or dead pixel never counted. With a defect map
     the search for lone ones spares whatever might be a star, however sharp.
 
-    ``raw`` is (H, W), of any real type, and is left as it is. Raises MismatchError when a master has another
-    shape.
+    ``raw`` is (H, W), of any real type, and is left as it is; ``overscan_adu`` is the level of its overscan.
+    Raises MismatchError when a master has another shape.
     """
     check_shapes(masters, raw.shape)
     frame = counts(raw)
-    masters, scaling = settled(masters, frame, saturation_adu)
+    masters, scaling = settled(masters, frame, saturation_adu, overscan_adu)
     patches = survey_frame(frame, masters, bayer_pattern=bayer_pattern).patches
     pixels = np.empty(raw.shape, np.float32)
     load(framed(frame, masters, patches), 0, 0, _AS_IT_LIES, pixels)
@@ -53,16 +54,19 @@ def calibrate(
     return Calibrated(pixels, saturated, scaling)
 
 
-def settled(masters: Masters, raw: Raw, saturation_adu: float) -> tuple[Masters, Scaling | None]:
-    """The masters of one frame: a dark that may be scaled, as much of it as this frame (H, W) shows."""
-    if masters.scalable_dark is None:
-        return masters, None
-    scaling = masters.scalable_dark.scaling(raw, saturation_adu=saturation_adu)
-    return settled_at(masters, scaling.factor), scaling
+def settled(
+    masters: Masters, raw: Raw, saturation_adu: float, overscan_adu: float | None = None
+) -> tuple[Masters, Scaling | None]:
+    """The masters of one frame (H, W): at its bias level, with as much of a scalable dark as it shows."""
+    dark = masters.scalable_dark
+    scaling = None if dark is None else dark.scaling(raw, saturation_adu=saturation_adu)
+    factor = None if scaling is None else scaling.factor
+    return settled_at(masters, factor, masters.shift_for(overscan_adu)), scaling
 
 
-def settled_at(masters: Masters, dark_factor: float | None) -> Masters:
-    """The masters with so much of the dark; with all of it, if that is ``None`` or the dark is fixed."""
+def settled_at(masters: Masters, dark_factor: float | None, shift_adu: float) -> Masters:
+    """The masters so shifted, with so much of the dark; all, if that is ``None`` or the dark is fixed."""
     if masters.scalable_dark is None or dark_factor is None:
-        return masters
-    return replace(masters, pedestal_adu=masters.scalable_dark.pedestal(dark_factor), scalable_dark=None)
+        return replace(masters, shift_adu=shift_adu) if shift_adu else masters
+    pedestal = masters.scalable_dark.pedestal(dark_factor)
+    return replace(masters, pedestal_adu=pedestal, scalable_dark=None, shift_adu=shift_adu)

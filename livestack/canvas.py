@@ -91,7 +91,7 @@ class _Joined:
 def _looked_at(sub: Sub) -> _Panel:
     raw = counts(sub.pixels)
     level = saturation_level_adu(sub.pixels) if sub.saturation_adu is None else sub.saturation_adu
-    masters, _ = settled(sub.masters, raw, level)
+    masters, _ = settled(sub.masters, raw, level, sub.overscan_adu)
     pattern = sub.meta.bayer_pattern
     seen = replace(look(raw, masters, saturation_adu=level, bayer_pattern=pattern), patches=Patches())
     calibrating = Calibrating(raw=raw, masters=masters, bayer_pattern=pattern, exposure_s=sub.meta.exposure_s)

@@ -121,7 +121,7 @@ def _opened(one: CometSub) -> Calibrating:
     sub = one.open()
     return Calibrating(
         raw=counts(sub.pixels),
-        masters=settled_at(sub.masters, one.placed.dark_factor),
+        masters=settled_at(sub.masters, one.placed.dark_factor, one.placed.shift_adu),
         bayer_pattern=one.placed.bayer_pattern,
         exposure_s=sub.meta.exposure_s,
     )

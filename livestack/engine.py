@@ -67,6 +67,8 @@ class Sub:
     meta: FrameMeta
     masters: Masters = _NO_MASTERS
     saturation_adu: float | None = None
+    overscan_adu: float | None = None
+    """The level of its overscan, if it has one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -219,7 +221,7 @@ class LiveStack:
         """
         calibrating = Calibrating(
             raw=counts(sub.pixels),
-            masters=settled_at(sub.masters, placed.dark_factor),
+            masters=settled_at(sub.masters, placed.dark_factor, placed.shift_adu),
             bayer_pattern=placed.bayer_pattern,
             exposure_s=sub.meta.exposure_s,
         )
@@ -374,7 +376,7 @@ def _seen(sub: Sub) -> tuple[Calibrating, Look]:
     frame = counts(raw)
     if frame.dtype.kind == "f" and not np.isfinite(frame).any():
         raise _NotThisOne("unreadable", "it holds no finite pixel")
-    masters, scaling = settled(sub.masters, frame, level)
+    masters, scaling = settled(sub.masters, frame, level, sub.overscan_adu)
     seen = look(frame, masters, saturation_adu=level, bayer_pattern=pattern)
     calibrating = Calibrating(
         raw=frame,

@@ -33,6 +33,18 @@ class Masters:
     scalable_dark: ScalableDark | None = None
     """Where there is one, each sub is asked how much of the dark it holds; else the pedestal is taken."""
 
+    overscan_adu: float | None = None
+    """The level of the overscan that the pedestal had."""
+
+    shift_adu: float = 0.0
+    """What goes with the pedestal in the sub in hand, whose bias level has moved: no pedestal, no shift."""
+
+    def shift_for(self, overscan_adu: float | None) -> float:
+        """How far the bias level of a sub with such an overscan lies above the pedestal's; 0 if unknown."""
+        if self.pedestal_adu is None or self.overscan_adu is None or overscan_adu is None:
+            return 0.0
+        return overscan_adu - self.overscan_adu
+
 
 def prepare(
     *,
@@ -42,6 +54,8 @@ def prepare(
     defects: NDArray[np.integer[Any] | np.bool_] | None = None,
     bayer_pattern: str | None = None,
     optimise_dark: bool = False,
+    dark_overscan_adu: float | None = None,
+    bias_overscan_adu: float | None = None,
 ) -> Masters:
     """Prepare master frames (H, W).
 
@@ -49,10 +63,16 @@ def prepare(
     flat-dark already; it is scaled to a median of one, each colour of a Bayer mosaic by itself, so that the
     colour of the flat's light does not tint the picture. Every pixel that is not 0 in ``defects`` is mended:
     leave in the map what shall be. ``optimise_dark`` scales what the dark has above the bias, which must
-    then be given too, to what each sub shows (see :mod:`livestack.dark_scaling`).
+    then be given too, to what each sub shows (see :mod:`livestack.dark_scaling`). The overscans' levels tell
+    how far the bias level of a sub, or of a dark that is scaled, is from that of the frame taken off.
     """
     if optimise_dark and (dark is None or bias is None):
         raise ValueError("a dark is scaled above its bias: both are needed")
+    level = dark_overscan_adu if dark is not None else bias_overscan_adu
+    if optimise_dark and dark is not None and bias_overscan_adu is not None:
+        if level is not None:
+            dark = dark - np.float32(level - bias_overscan_adu)  # what is left above the bias is dark current
+        level = bias_overscan_adu
     pedestal = dark if dark is not None else bias
     return Masters(
         pedestal_adu=None if pedestal is None else np.ascontiguousarray(pedestal, dtype=np.float32),
@@ -61,6 +81,7 @@ def prepare(
         scalable_dark=take_apart(dark, bias, bayer_pattern=bayer_pattern)
         if optimise_dark and dark is not None and bias is not None
         else None,
+        overscan_adu=level,
     )
 
 

@@ -39,7 +39,8 @@ class Placed:
 
     ``warp`` takes it onto the reference. Its pixels times ``scale`` plus ``surface`` are at the stack's scale
     and level. ``number`` is the class of its weight, ``noise_adu`` the noise of a calibrated raw pixel,
-    ``dark_factor`` how much of a scalable dark was taken off, ``patches`` what replaces single pixels,
+    ``dark_factor`` how much of a scalable dark was taken off, ``shift_adu`` what was with the pedestal since
+    the bias level has moved, ``patches`` what replaces single pixels,
     ``demosaic`` how a mosaic becomes colour.
     """
 
@@ -52,6 +53,7 @@ class Placed:
     patches: Patches
     dark_factor: float | None = None
     demosaic: Demosaic = "fine"
+    shift_adu: float = 0.0
 
     @property
     def weight(self) -> float:

@@ -39,7 +39,7 @@ class Source(Protocol):
 
     @property
     def masters(self) -> Masters:
-        """What calibrates it; a scalable dark is taken at the sub's own ``placed.dark_factor``."""
+        """What calibrates it, at the sub's own ``placed.dark_factor`` and ``placed.shift_adu``."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -125,8 +125,8 @@ def _told_by_name(source: Source) -> Iterator[None]:
 
 
 def _masters_at(source: Source, window: Window) -> Masters:
-    """The masters with so much of a scalable dark as the sub holds, where it is needed."""
-    masters, factor = source.masters, source.placed.dark_factor
+    """The masters at the sub's bias level, with so much of a scalable dark as it holds where needed."""
+    masters, factor = replace(source.masters, shift_adu=source.placed.shift_adu), source.placed.dark_factor
     dark = masters.scalable_dark
     if dark is None or factor is None:
         return masters

@@ -159,6 +159,7 @@ class FilterStack:
             patches=seen.patches,
             demosaic=demosaic,
             dark_factor=None if sub.dark_scaling is None else sub.dark_scaling.factor,
+            shift_adu=sub.masters.shift_adu,
         )
 
     def add(self, sub: Calibrating, placed: Placed) -> float:

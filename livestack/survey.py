@@ -75,6 +75,7 @@ def framed(raw: Raw, masters: Masters, patches: Patches) -> Frame:
         _NO_RESPONSE if response is None else response,
         patches.places,
         patches.values,
+        np.float32(masters.shift_adu),
     )
 
 
@@ -135,7 +136,7 @@ def _noise(raw: Raw, masters: Masters) -> float:
     def line(which: tuple[slice, slice | NDArray[np.intp]]) -> Plane:
         pixels = raw[which].astype(np.float32)
         if masters.pedestal_adu is not None:
-            pixels -= masters.pedestal_adu[which]
+            pixels -= masters.pedestal_adu[which] + np.float32(masters.shift_adu)
         if masters.response is not None:
             response = masters.response[which].astype(np.float32)
             response[response == 0] = np.nan

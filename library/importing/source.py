@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from library.cards import Card, HeaderError, HeaderUnit, format_header, walk, with_cards
 from library.errors import NotAFitsFileError
 from library.frames import FrameMeta
-from library.reading import find_image, image_shape, meta_of, read_pixels
+from library.reading import find_image, image_shape, meta_of, picture_of, read_picture
 from library.sidecars import with_sidecar
 from library.writing import Buffer, encode_image
 
@@ -84,7 +84,7 @@ def _fits(path: Path, sha256: str, data: bytes) -> Source:
         stream = BytesIO(data)
         unit = with_sidecar(path, find_image(stream))
         image_shape(unit)
-        pixels = read_pixels(stream, unit)
+        pixels, _ = read_picture(stream, unit)
     except (HeaderError, OSError, EOFError, zlib.error) as error:
         raise NotAFitsFileError(f"{path}: is no image that can be read: {error}; {_REMEDY}") from error
     whole = memoryview(data)
@@ -106,13 +106,14 @@ def _converted(
 ) -> Source:
     header, *after = encode_image(pixels, cards, exact=True)
     unit = next(walk(BytesIO(header)))
+    rows, columns = picture_of(unit).picture.window
     return Source(
         path=path,
         sha256=sha256,
         unit=unit,
         before=b"",
         after=tuple(after),
-        pixels=pixels,
+        pixels=pixels[rows, columns],
         suffix=".fits",
         link_suffix=None,
         notes=notes,

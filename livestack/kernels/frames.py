@@ -17,7 +17,8 @@ FLAT_UNIT = np.float32(20_000)
 
 class Frame(NamedTuple):
     """``raw`` (h, w) of uint16 or float32; ``pedestal`` and ``response`` of the same shape, or empty
-    for none; a response of 0 leaves a pixel without a value.
+    for none; a response of 0 leaves a pixel without a value. ``shift`` is taken off with the pedestal: so
+    far has the bias level moved since.
 
     ``places`` (N), flat and sorted, are pixels that ``values`` (N) replace.
     """
@@ -27,6 +28,7 @@ class Frame(NamedTuple):
     response: NDArray[np.uint16]
     places: NDArray[np.int64]
     values: Plane
+    shift: np.float32
 
 
 @kernel(inline=True)
@@ -36,11 +38,11 @@ def gain(response):  # type: ignore[no-untyped-def]
 
 
 @kernel(fast=True, inner=True)
-def calibrated(raw, pedestal, response, y, x):  # type: ignore[no-untyped-def]
-    """One pixel of a frame, given by its arrays; not mended."""
+def calibrated(raw, pedestal, shift, response, y, x):  # type: ignore[no-untyped-def]
+    """One pixel of a frame, given by its parts; not mended."""
     value = np.float32(raw[y, x])
     if pedestal.size:
-        value -= pedestal[y, x]
+        value -= pedestal[y, x] + shift
     if response.size:
         value *= gain(response[y, x])
     return value
@@ -51,15 +53,16 @@ def calibrate_row(frame, y, left, target):  # type: ignore[no-untyped-def]
     """Fill ``target`` with the calibrated pixels of row ``y`` from column ``left`` on; not mended."""
     source = frame.raw[y, left : left + len(target)]
     has_pedestal, has_flat = frame.pedestal.size > 0, frame.response.size > 0
+    shift = frame.shift
     if has_pedestal and has_flat:
         level = frame.pedestal[y, left : left + len(target)]
         response = frame.response[y, left : left + len(target)]
         for p in range(len(target)):
-            target[p] = (np.float32(source[p]) - level[p]) * gain(response[p])
+            target[p] = (np.float32(source[p]) - (level[p] + shift)) * gain(response[p])
     elif has_pedestal:
         level = frame.pedestal[y, left : left + len(target)]
         for p in range(len(target)):
-            target[p] = np.float32(source[p]) - level[p]
+            target[p] = np.float32(source[p]) - (level[p] + shift)
     elif has_flat:
         response = frame.response[y, left : left + len(target)]
         for p in range(len(target)):
@@ -78,7 +81,7 @@ def load(  # type: ignore[no-untyped-def]
     ``turn`` is a signed permutation, so that a frame that lies upside down is read so. Beyond the frame's
     edges the nearest pixel stands. Returns whether a pixel is without a value, and the largest.
     """
-    raw, pedestal, response = frame.raw, frame.pedestal, frame.response
+    raw, pedestal, shift, response = frame.raw, frame.pedestal, frame.shift, frame.response
     height, width = raw.shape
     rows, columns = scratch.shape
     x1 = x0 + turn[0, 0] * (columns - 1) + turn[0, 1] * (rows - 1)
@@ -92,7 +95,7 @@ def load(  # type: ignore[no-untyped-def]
             calibrate_row(frame, y, left, pixels[q])
         else:
             for p in range(pixels.shape[1]):
-                pixels[q, p] = calibrated(raw, pedestal, response, y, min(max(left + p, 0), width - 1))
+                pixels[q, p] = calibrated(raw, pedestal, shift, response, y, min(max(left + p, 0), width - 1))
     _patch(frame.places, frame.values, width, left, top, right, bottom, pixels)
     total = np.float32(0)
     peaks = pixels[0].copy()

@@ -72,7 +72,7 @@ def measure(  # type: ignore[no-untyped-def]
     2×2 pixels are averaged first: they hold every colour wherever they lie, and widen a star about as much as
     a demosaic does.
     """
-    raw, pedestal, response = frame.raw, frame.pedestal, frame.response
+    raw, pedestal, shift, response = frame.raw, frame.pedestal, frame.shift, frame.response
     places, values = frame.places, frame.values
     height, width = raw.shape
     side = 2 * half + 1
@@ -90,7 +90,7 @@ def measure(  # type: ignore[no-untyped-def]
             for p in range(left, right + 1):
                 if raw[q, p] >= saturation and abs(p - column) <= 3 and abs(q - row) <= 3:
                     full[n] = True
-                value = calibrated(raw, pedestal, response, q, p)
+                value = calibrated(raw, pedestal, shift, response, q, p)
                 stamp[j, p - column + half] = value - level[n]
             i = first_at(places, q * width + left)
             while i < len(places) and places[i] <= q * width + right:

@@ -215,7 +215,7 @@ def mend(first, last, frame, sources, weights, values):  # type: ignore[no-untyp
 
     Where a source has no data, the median of those that have takes the sum's place, if there are four.
     """
-    raw, pedestal, response = frame.raw, frame.pedestal, frame.response
+    raw, pedestal, shift, response = frame.raw, frame.pedestal, frame.shift, frame.response
     width = raw.shape[1]
     known = np.empty(sources.shape[1], np.float32)
     for i in range(first, last):
@@ -224,7 +224,7 @@ def mend(first, last, frame, sources, weights, values):  # type: ignore[no-untyp
             if weights[i, k] == 0:
                 continue
             place = sources[i, k]
-            value = calibrated(raw, pedestal, response, place // width, place % width)
+            value = calibrated(raw, pedestal, shift, response, place // width, place % width)
             if value - value == 0:
                 known[n] = value
                 n += 1

@@ -18,6 +18,7 @@ from firstlight.stacker import Job
 from firstlight.stacks import Stacks
 from firstlight.stream import utc_now
 from firstlight.telling import describe
+from library.cards import Card
 from library.dark_model import build_dark_models
 from library.defects import build_defect_maps
 from library.errors import LibraryError
@@ -44,13 +45,17 @@ class Observer:
         self.camera = DarkCamera(shape=SKY.shape)
         own = np.random.default_rng(5)
         self.camera.hot_places = own.choice(self.camera.rate.size, 600, replace=False)
+        self.camera.cards = (*self.camera.cards, ("XORGSUBF", 0, ""), ("YORGSUBF", 0, ""))
 
-    def light(self, number: int, k: float = TRUE_K) -> FrameRecord:
+    def light(self, number: int, k: float = TRUE_K, corner: tuple[int, int] = (0, 0)) -> FrameRecord:
+        """All of the sensor, or what lies below and right of a corner (x, y)."""
         rng = np.random.default_rng(100 + number)
         dark = self.camera.truth(30.0, -10.0) - self.camera.bias
         seen = SKY.expose(motion(1.5 * number, 0.7 * number), rng, sky_adu=100.0, noise_adu=5.0)
         pixels = np.clip(np.rint(seen + self.camera.bias + rng.poisson(k * dark)), 0, 65535)
-        cards = (*self.camera.cards, ("DATE-OBS", "2026-03-01T22:00:00", ""))
+        pixels = pixels[corner[1] :, corner[0] :]
+        where: tuple[Card, ...] = (("XORGSUBF", corner[0], ""), ("YORGSUBF", corner[1], ""))
+        cards = (*self.camera.cards[:-2], *where, ("DATE-OBS", "2026-03-01T22:00:00", ""))
         name = stamp(
             f"light{number}",
             step_id=f"light{number}",
@@ -128,6 +133,20 @@ def test_lights_without_a_fitting_dark_get_the_model_s_scaled_to_each(
     stamped = Stamped(time=utc_now(), run="", event=scalings[0])
     assert decode(encode(stamped)).event == scalings[0]
     assert "dark modelled (DARK_30s_T-10C" in in_a_line(choose(observer.library, lights[0].meta)[1])
+
+
+def test_a_subframe_gets_its_piece_of_the_model_s_dark(tmp_path: Path, observer: Observer) -> None:
+    """Its warm pixels are where the light has them: else no light would tell how much of it there is."""
+    lights = [observer.light(number, corner=(35, 21)) for number in range(3)]
+    assert (lights[0].meta.width, lights[0].meta.height) == (285, 235)
+    (tmp_path / "a").mkdir()
+    path, told = stacked(tmp_path / "a", observer.library, lights)
+    assert [type(event) for event in told] == [DarkScaled, SubAccepted] * 3
+    for scaled in told[::2]:
+        assert scaled.from_light, scaled.reason
+        assert scaled.factor == pytest.approx(TRUE_K, abs=4 * scaled.error)
+    assert read_frame(path).header["DARKCOV"] == "modelled"
+    assert "cut from 320x256" in history(path)
 
 
 def test_what_is_left_of_the_dark_is_least_where_it_is_scaled(tmp_path: Path, observer: Observer) -> None:

@@ -16,7 +16,7 @@ from firstlight.planning import CalibrationPlan, plan_calibration
 from firstlight.shooting_plan import ladder, sets_missing, shooting_plan, write_plan
 from library.frames import FrameKind, FrameRecord
 from library.store import Library
-from tests.library.frames import fits_bytes, stamp
+from tests.library.frames import INDI_CARDS, fits_bytes, stamp
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 GAIN_E, NOISE_ADU, DARK_ADU_S, SKY_ADU_S, BIAS_ADU = 0.8, 4.0, 0.05, 1.5, 400.0
@@ -137,3 +137,19 @@ def test_temperatures_fall_and_biases_come_first() -> None:
     more = shooting_plan(sets, equipment=Equipment(), camera=CameraSettings())
     assert {step.step_id for step in steps} < {step.step_id for step in more.steps()}
     assert more.plan_id == plan.plan_id
+
+
+def test_darks_that_cover_the_subframe_that_is_shot_count(library: Library) -> None:
+    fill(library)  # which do not say where on the sensor they lie
+
+    def add_at(name: str, side: int, origin: int, kind: FrameKind) -> None:
+        cards = (*INDI_CARDS, ("XORGSUBF", origin, ""), ("YORGSUBF", origin, ""))
+        data = fits_bytes(np.full((side, side), 400, np.uint16), cards)
+        library.add(data, stamp(name, kind=kind, exposure_s=120.0, sensor_temp_c=-10.0))
+
+    for number in range(3):
+        add_at(f"whole{number}", 160, 0, FrameKind.DARK)
+        add_at(f"elsewhere{number}", 90, 0, FrameKind.DARK)
+    add_at("part", 80, 40, FrameKind.LIGHT)
+    report = plan_calibration(PLAN, library, now=NOW, sky_adu_s=SKY_ADU_S)
+    assert of_kind(report, FrameKind.DARK).there == 3

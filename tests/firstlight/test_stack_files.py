@@ -81,7 +81,7 @@ def test_a_stack_its_preview_and_its_report(tmp_path: Path, lights: list[Path]) 
     assert set(written["subs"][1]) == {
         "path", "filter", "accepted", "reason", "by", "matrix", "rms_px", "n_matches", "fwhm_px",
         "background_adu", "weight", "scale", "level", "grade", "findings", "calibration", "dark_scaling",
-        "seconds",
+        "bias_shift_adu", "seconds",
     }  # fmt: skip
     assert [sub["path"] for sub in written["subs"]] == [str(path) for path in lights]
     for i, one in enumerate(written["subs"]):

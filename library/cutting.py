@@ -1,0 +1,57 @@
+"""Subframes: which rows and columns of a master are a light's, so that full-frame masters serve them, too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from library.frames import FrameMeta
+from library.keywords import shifted_pattern
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extent:
+    """What of a sensor a frame shows: its size, where it begins (None: not told), and its mosaic there."""
+
+    width: int
+    height: int
+    origin: tuple[int, int] | None
+    bayer_pattern: str | None
+
+    @classmethod
+    def of(cls, meta: FrameMeta) -> Extent:
+        """That of a frame."""
+        return cls(width=meta.width, height=meta.height, origin=meta.origin, bayer_pattern=meta.bayer_pattern)
+
+    def within(self, whole: Extent) -> tuple[slice, slice] | None:
+        """The rows and columns of a larger frame that are this one; None if it does not show all of them.
+
+        Both must say where they begin: of a frame that does not, one can only guess.
+        """
+        if self.origin is None or whole.origin is None:
+            return None
+        left, top = self.origin[0] - whole.origin[0], self.origin[1] - whole.origin[1]
+        if left < 0 or top < 0 or left + self.width > whole.width or top + self.height > whole.height:
+            return None
+        return slice(top, top + self.height), slice(left, left + self.width)
+
+    def piece(self, pixels: NDArray[Any], whole: Extent) -> NDArray[Any]:
+        """So much of a master (H, W) of that extent as lies on this one, contiguous.
+
+        All of it where it is of this size, or where it does not cover this: whoever applies it will tell.
+        """
+        if pixels.shape == (self.height, self.width):
+            return pixels
+        window = self.within(whole)
+        return pixels if window is None else np.ascontiguousarray(pixels[window])
+
+
+def pattern_at(whole: FrameMeta, frame: FrameMeta) -> str | None:
+    """The Bayer pattern of a master where a frame begins."""
+    if whole.bayer_pattern is None or whole.origin is None or frame.origin is None:
+        return whole.bayer_pattern
+    columns, rows = (there - here for there, here in zip(frame.origin, whole.origin, strict=True))
+    return shifted_pattern(whole.bayer_pattern, columns, rows)
