@@ -142,10 +142,10 @@ class _Canvas:
         """Let a sub's drops fall."""
         if (placed.bayer_pattern is not None) != (self._channels == 3):
             raise ValueError("mono subs and Bayer mosaics do not go into one drizzle")
-        lattice = self._lattice(placed, frame.raw.shape)
+        lattice = self._lattice(placed, frame.pixels.shape)
         across, down = np.diff(lattice[..., :2], axis=1), np.diff(lattice[..., :2], axis=0)
         widest = self._pixfrac * (np.abs(across).max() + np.abs(down).max()) / STEP
-        regions = self._regions(placed.warp, frame.raw.shape)
+        regions = self._regions(placed.warp, frame.pixels.shape)
         fall = Fall(
             lattice,
             regions,
@@ -223,10 +223,10 @@ class _Canvas:
 
 def _typical(frame: Frame) -> float:
     """About the level of a frame's sky: what is near nothing loses nothing in sums of many."""
-    every = tuple(slice(None, None, max(1, n // _SAMPLES)) for n in frame.raw.shape)
-    sample = frame.raw[every].astype(np.float32)
+    every = tuple(slice(None, None, max(1, n // _SAMPLES)) for n in frame.pixels.shape)
+    sample = frame.pixels[every].astype(np.float32)
     if frame.pedestal.size:
-        sample -= frame.pedestal[every]
+        sample -= frame.pedestal[every] + frame.shift
     return float(np.nanmedian(sample))
 
 

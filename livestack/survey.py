@@ -69,8 +69,10 @@ def colours(bayer_pattern: str | None) -> NDArray[np.int64]:
 def framed(raw: Raw, masters: Masters, patches: Patches) -> Frame:
     """A frame as the kernels take it."""
     pedestal, response = masters.pedestal_adu, masters.response
+    whole = raw.dtype == np.uint16
     return Frame(
-        raw,
+        np.asarray(raw, np.uint16) if whole else _NO_RESPONSE,
+        _NONE if whole else np.asarray(raw, np.float32),
         _NONE if pedestal is None else pedestal,
         _NO_RESPONSE if response is None else response,
         patches.places,

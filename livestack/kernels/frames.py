@@ -16,19 +16,31 @@ FLAT_UNIT = np.float32(20_000)
 
 
 class Frame(NamedTuple):
-    """``raw`` (h, w) of uint16 or float32; ``pedestal`` and ``response`` of the same shape, or empty
-    for none; a response of 0 leaves a pixel without a value. ``shift`` is taken off with the pedestal: so
-    far has the bias level moved since.
+    """A frame (h, w), in ``raw`` or in ``plane``; the other is empty. So loops are compiled once for both.
 
+    ``pedestal`` and ``response`` are of the same shape, or empty for none; a response of 0 leaves a pixel
+    without a value. ``shift`` is taken off with the pedestal: so far has the bias level moved since.
     ``places`` (N), flat and sorted, are pixels that ``values`` (N) replace.
     """
 
-    raw: NDArray[np.uint16] | Plane
+    raw: NDArray[np.uint16]
+    plane: Plane
     pedestal: Plane
     response: NDArray[np.uint16]
     places: NDArray[np.int64]
     values: Plane
     shift: np.float32
+
+    @property
+    def pixels(self) -> NDArray[np.uint16] | Plane:
+        """The frame as it came."""
+        return self.raw if self.raw.size else self.plane
+
+
+@kernel(inner=True)
+def shape_of(frame):  # type: ignore[no-untyped-def]
+    """Height and width."""
+    return frame.raw.shape if frame.raw.size else frame.plane.shape
 
 
 @kernel(inline=True)
@@ -38,9 +50,15 @@ def gain(response):  # type: ignore[no-untyped-def]
 
 
 @kernel(fast=True, inner=True)
-def calibrated(raw, pedestal, shift, response, y, x):  # type: ignore[no-untyped-def]
+def pixel(raw, plane, y, x):  # type: ignore[no-untyped-def]
+    """One pixel as it came, of a frame given by its parts."""
+    return np.float32(raw[y, x]) if raw.size else plane[y, x]
+
+
+@kernel(fast=True, inner=True)
+def calibrated(raw, plane, pedestal, shift, response, y, x):  # type: ignore[no-untyped-def]
     """One pixel of a frame, given by its parts; not mended."""
-    value = np.float32(raw[y, x])
+    value = pixel(raw, plane, y, x)
     if pedestal.size:
         value -= pedestal[y, x] + shift
     if response.size:
@@ -50,26 +68,33 @@ def calibrated(raw, pedestal, shift, response, y, x):  # type: ignore[no-untyped
 
 @kernel(fast=True, inner=True)
 def calibrate_row(frame, y, left, target):  # type: ignore[no-untyped-def]
-    """Fill ``target`` with the calibrated pixels of row ``y`` from column ``left`` on; not mended."""
-    source = frame.raw[y, left : left + len(target)]
-    has_pedestal, has_flat = frame.pedestal.size > 0, frame.response.size > 0
-    shift = frame.shift
-    if has_pedestal and has_flat:
-        level = frame.pedestal[y, left : left + len(target)]
-        response = frame.response[y, left : left + len(target)]
+    """Fill ``target`` with the calibrated pixels of row ``y`` from column ``left`` on; not mended.
+
+    A sensor's whole numbers with dark and flat, the usual case, in one go; else step by step.
+    """
+    right = left + len(target)
+    if frame.raw.size and frame.pedestal.size and frame.response.size:
+        source, level = frame.raw[y, left:right], frame.pedestal[y, left:right]
+        response, shift = frame.response[y, left:right], frame.shift
         for p in range(len(target)):
             target[p] = (np.float32(source[p]) - (level[p] + shift)) * gain(response[p])
-    elif has_pedestal:
-        level = frame.pedestal[y, left : left + len(target)]
-        for p in range(len(target)):
-            target[p] = np.float32(source[p]) - (level[p] + shift)
-    elif has_flat:
-        response = frame.response[y, left : left + len(target)]
-        for p in range(len(target)):
-            target[p] = np.float32(source[p]) * gain(response[p])
-    else:
+        return
+    if frame.raw.size:
+        source = frame.raw[y, left:right]
         for p in range(len(target)):
             target[p] = source[p]
+    else:
+        plane = frame.plane[y, left:right]
+        for p in range(len(target)):
+            target[p] = plane[p]
+    if frame.pedestal.size:
+        level, shift = frame.pedestal[y, left:right], frame.shift
+        for p in range(len(target)):
+            target[p] -= level[p] + shift
+    if frame.response.size:
+        response = frame.response[y, left:right]
+        for p in range(len(target)):
+            target[p] *= gain(response[p])
 
 
 @kernel(fast=True)
@@ -81,8 +106,8 @@ def load(  # type: ignore[no-untyped-def]
     ``turn`` is a signed permutation, so that a frame that lies upside down is read so. Beyond the frame's
     edges the nearest pixel stands. Returns whether a pixel is without a value, and the largest.
     """
-    raw, pedestal, shift, response = frame.raw, frame.pedestal, frame.shift, frame.response
-    height, width = raw.shape
+    raw, plane, pedestal, response = frame.raw, frame.plane, frame.pedestal, frame.response
+    height, width = shape_of(frame)
     rows, columns = scratch.shape
     x1 = x0 + turn[0, 0] * (columns - 1) + turn[0, 1] * (rows - 1)
     y1 = y0 + turn[1, 0] * (columns - 1) + turn[1, 1] * (rows - 1)
@@ -95,7 +120,8 @@ def load(  # type: ignore[no-untyped-def]
             calibrate_row(frame, y, left, pixels[q])
         else:
             for p in range(pixels.shape[1]):
-                pixels[q, p] = calibrated(raw, pedestal, shift, response, y, min(max(left + p, 0), width - 1))
+                x = min(max(left + p, 0), width - 1)
+                pixels[q, p] = calibrated(raw, plane, pedestal, frame.shift, response, y, x)
     _patch(frame.places, frame.values, width, left, top, right, bottom, pixels)
     total = np.float32(0)
     peaks = pixels[0].copy()

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from library.kernels.compiling import kernel
 from livestack.kernels.demosaic import FINE, REACH, demosaic
-from livestack.kernels.frames import fill_holes, load
+from livestack.kernels.frames import fill_holes, load, shape_of
 from livestack.kernels.resampling import along_columns, along_rows, directly, line_of, lowest
 from livestack.kernels.tiles import footprint, mask_holes, region_of
 
@@ -49,7 +49,7 @@ def registered(frame, course, tile, values, there):  # type: ignore[no-untyped-d
     channels, rows, columns = values.shape
     cfa = course.colours[0, 0] >= 0
     reach = course.table.shape[1] // 2 + (REACH + 2 if cfa else 1)
-    region = region_of(course.maps[tile], course.turn, rows, columns, reach, frame.raw.shape)
+    region = region_of(course.maps[tile], course.turn, rows, columns, reach, shape_of(frame))
     if not region.reached:
         return False
     piece = np.empty((3 if cfa else 1, region.rows, region.columns), np.float32)
@@ -59,7 +59,7 @@ def registered(frame, course, tile, values, there):  # type: ignore[no-untyped-d
         for u in range(columns):
             there[v, u] = True
     if not region.inside:
-        footprint(course.maps[tile], frame.raw.shape, there)
+        footprint(course.maps[tile], shape_of(frame), there)
     if holes:
         present = np.empty((region.rows, region.columns), np.float32)
         fill_holes(mosaic, present)

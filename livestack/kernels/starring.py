@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from library.kernels.compiling import kernel
-from livestack.kernels.frames import calibrated, first_at
+from livestack.kernels.frames import calibrated, first_at, pixel, shape_of
 
 _ROUNDS = 12
 _SETTLED = 2e-4
@@ -72,9 +72,10 @@ def measure(  # type: ignore[no-untyped-def]
     2×2 pixels are averaged first: they hold every colour wherever they lie, and widen a star about as much as
     a demosaic does.
     """
-    raw, pedestal, shift, response = frame.raw, frame.pedestal, frame.shift, frame.response
+    raw, plane, pedestal, shift = frame.raw, frame.plane, frame.pedestal, frame.shift
+    response = frame.response
     places, values = frame.places, frame.values
-    height, width = raw.shape
+    height, width = shape_of(frame)
     side = 2 * half + 1
     profile = np.empty(side, np.float64)
     for n in range(first, last):
@@ -88,9 +89,9 @@ def measure(  # type: ignore[no-untyped-def]
                 continue
             left, right = max(column - half, 0), min(column + half, width - 1)
             for p in range(left, right + 1):
-                if raw[q, p] >= saturation and abs(p - column) <= 3 and abs(q - row) <= 3:
+                if abs(p - column) <= 3 and abs(q - row) <= 3 and pixel(raw, plane, q, p) >= saturation:
                     full[n] = True
-                value = calibrated(raw, pedestal, shift, response, q, p)
+                value = calibrated(raw, plane, pedestal, shift, response, q, p)
                 stamp[j, p - column + half] = value - level[n]
             i = first_at(places, q * width + left)
             while i < len(places) and places[i] <= q * width + right:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from library.kernels.compiling import kernel
-from livestack.kernels.frames import calibrate_row, calibrated, first_at
+from livestack.kernels.frames import calibrate_row, calibrated, first_at, shape_of
 
 BAND_ROWS = 48
 PATCHES_PER_BAND = 0.05
@@ -36,7 +36,7 @@ def survey(  # type: ignore[no-untyped-def]
     ``noise`` 0 looks for these alone, below 0 for none.
     """
     mapped, mapped_values = frame.places, frame.values
-    height, width = frame.raw.shape
+    height, width = shape_of(frame)
     step = 2 if colours[0, 0] >= 0 else 1
     margin = step + 1
     for band in range(first, last):
@@ -215,8 +215,8 @@ def mend(first, last, frame, sources, weights, values):  # type: ignore[no-untyp
 
     Where a source has no data, the median of those that have takes the sum's place, if there are four.
     """
-    raw, pedestal, shift, response = frame.raw, frame.pedestal, frame.shift, frame.response
-    width = raw.shape[1]
+    raw, plane, pedestal, shift = frame.raw, frame.plane, frame.pedestal, frame.shift
+    response, width = frame.response, shape_of(frame)[1]
     known = np.empty(sources.shape[1], np.float32)
     for i in range(first, last):
         total, n, torn = np.float32(0), 0, False
@@ -224,7 +224,7 @@ def mend(first, last, frame, sources, weights, values):  # type: ignore[no-untyp
             if weights[i, k] == 0:
                 continue
             place = sources[i, k]
-            value = calibrated(raw, pedestal, shift, response, place // width, place % width)
+            value = calibrated(raw, plane, pedestal, shift, response, place // width, place % width)
             if value - value == 0:
                 known[n] = value
                 n += 1
