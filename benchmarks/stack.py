@@ -51,7 +51,7 @@ def write_night(folder: Path, shape: tuple[int, int], subs: int, *, osc: bool) -
     for number in range(subs):
         cards: list[Any] = [("IMAGETYP", "Light Frame", ""), ("EXPTIME", 60.0, "")]
         cards += [("BAYERPAT", "RGGB", "")] if osc else []
-        write_image(folder / f"light_{number:05}.fits", field(shape, 3.3 * (number % 20), number), cards)
+        write_image(folder / f"light_{number:05}.fits", field(shape, 3.3 * (number % 10), number), cards)
     write_image(folder / "dark.fits", np.full(shape, 500, np.uint16), [("IMAGETYP", "Dark Frame", "")])
     write_image(folder / "flat.fits", np.full(shape, 30_000, np.uint16), [("IMAGETYP", "Flat Field", "")])
 

@@ -137,13 +137,13 @@ class Planes:
         coverage = np.empty(self.shape, np.uint16)
         in_parallel(spread, self.shape[0], self._stack, coverage)
         sky, noise2 = self._sky(coverage)
-        deep = np.empty((self.channels, *self.shape), np.float32)
+        pixels = np.empty((*self.shape, self.channels), np.float32)
         gone = in_parallel(
             *(judged_mean, -(-self.shape[0] // BAND_ROWS), self._stack, coverage),
-            *(CLASS_WEIGHTS, self.coding.per_root_adu, sky, noise2, self.coding.zero_adu, deep),
+            *(CLASS_WEIGHTS, self.coding.per_root_adu, sky, noise2, self.coding.zero_adu, pixels),
         )
         values = float(coverage.sum(dtype=np.int64)) * self.channels
-        pixels = deep[0] if self.channels == 1 else np.ascontiguousarray(np.moveaxis(deep, 0, -1))
+        pixels = pixels.reshape(self.shape) if self.channels == 1 else pixels
         return Integrated(pixels, coverage, sum(gone) / max(values, 1.0))
 
     def state(self) -> dict[str, Any]:

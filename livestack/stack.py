@@ -193,7 +193,7 @@ def stack_image(
 ) -> StackImage:
     """Measure a picture (H, W[, 3]) of subs of such exposures and noises, and freeze it."""
     subs = len(noises_adu)
-    image = pixels if pixels.ndim == 2 else pixels.mean(axis=2)
+    image = pixels if pixels.ndim == 2 else _grey(pixels)
     stars = _stars(image, coverage)
     most = int(coverage.max())
     well = math.ceil(min(_WELL_COVERED * subs, most))
@@ -213,6 +213,14 @@ def stack_image(
         background_adu=_median(image, coverage, well),
         rejected_fraction=rejected_fraction,
     )
+
+
+def _grey(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The mean of three channels; numpy's own, over a last axis of three, takes four times as long."""
+    image: NDArray[np.float32] = pixels[..., 0] + pixels[..., 1]
+    image += pixels[..., 2]
+    image /= np.float32(3)
+    return image
 
 
 def _stars(image: NDArray[np.float32], coverage: NDArray[np.uint16]) -> Stars:

@@ -41,12 +41,12 @@ def _variance(m2, n, signal, step, noise2):  # type: ignore[no-untyped-def]
 def judged_mean(  # type: ignore[no-untyped-def]
     first, last, stack, count, class_weights, per_root, sky, noise2, zero, picture
 ):
-    """Write some bands of the picture (channels, H, W), ``zero`` (channels) added; return what was rejected.
+    """Write some bands of the picture (H, W, channels), ``zero`` (channels) added; return what was rejected.
 
     ``count`` (H, W) is the coverage, ``sky`` and ``noise2`` (channels) are the background's level and the
     variance of a value of weight one. 0 where nothing was seen.
     """
-    channels, height, width = picture.shape
+    height, width, channels = picture.shape
     mean, m2 = np.empty(width, np.float32), np.empty(width, np.float32)
     largest, second = np.empty(width, np.int16), np.empty(width, np.int16)
     smallest = np.empty(width, np.int16)
@@ -84,11 +84,11 @@ def judged_mean(  # type: ignore[no-untyped-def]
                 for x in range(width):
                     n = np.float32(count[y, x])
                     if n == 0:
-                        picture[channel, y, x] = 0
+                        picture[y, x, channel] = 0
                         continue
                     m0 = mean[x]
                     if n == 1:
-                        picture[channel, y, x] = zero[channel] + m0
+                        picture[y, x, channel] = zero[channel] + m0
                         continue
                     w0, s0 = weights[y - before, x], m2[x]
                     here = calm[y - before, x]
@@ -102,7 +102,7 @@ def judged_mean(  # type: ignore[no-untyped-def]
                     excess, lack = x1 - m1, ml - x0
                     bound = _REJECT_SIGMA_2 * quiet
                     if excess * excess * c1 <= bound and lack * lack * c0 <= bound:
-                        picture[channel, y, x] = zero[channel] + m0
+                        picture[y, x, channel] = zero[channel] + m0
                         continue
                     steepest = np.float32(0)
                     for j in range(max(y - 1, before), min(y + 2, after)):
@@ -135,5 +135,5 @@ def judged_mean(  # type: ignore[no-untyped-def]
                         if lack > 0 and lack * lack > _REJECT_SIGMA_2 * variance * (1 / c0 + 1 / wl):
                             m = ml
                             gone += 1
-                    picture[channel, y, x] = zero[channel] + m
+                    picture[y, x, channel] = zero[channel] + m
     return gone
