@@ -16,12 +16,10 @@ FAST = {"contract", "reassoc", "nsz", "arcp", "afn"}
 """What the compiler may do to floats in a ``fast`` kernel; not-a-number keeps its meaning."""
 
 
-def kernel(*, fast: bool = False, inline: bool = False, inner: bool = False) -> Callable[[Kernel], Kernel]:
+def kernel(*, fast: bool = False, inline: bool = False) -> Callable[[Kernel], Kernel]:
     """Compile a function at its first call, to run outside Python's lock, and keep the result on disk.
 
     ``fast`` lets sums be reordered and products contracted; ``inline`` is for small functions within loops.
-    What is ``inner``, or private to its module, is called by other kernels alone: no entry for Python is
-    compiled.
     """
     options: dict[str, Any] = {
         "nogil": True,
@@ -31,7 +29,6 @@ def kernel(*, fast: bool = False, inline: bool = False, inner: bool = False) -> 
     }
 
     def compiled(function: Kernel) -> Kernel:
-        options["no_cpython_wrapper"] = inner or function.__name__.startswith("_")
         try:
             with _kept_in_its_folder(function.__module__):
                 kept: Kernel = njit(cache=True, **options)(function)

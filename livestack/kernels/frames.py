@@ -37,7 +37,7 @@ class Frame(NamedTuple):
         return self.raw if self.raw.size else self.plane
 
 
-@kernel(inner=True)
+@kernel()
 def shape_of(frame):  # type: ignore[no-untyped-def]
     """Height and width."""
     return frame.raw.shape if frame.raw.size else frame.plane.shape
@@ -49,13 +49,13 @@ def gain(response):  # type: ignore[no-untyped-def]
     return FLAT_UNIT / np.float32(response) if response > 0 else np.float32(np.nan)
 
 
-@kernel(fast=True, inner=True)
+@kernel(fast=True)
 def pixel(raw, plane, y, x):  # type: ignore[no-untyped-def]
     """One pixel as it came, of a frame given by its parts."""
     return np.float32(raw[y, x]) if raw.size else plane[y, x]
 
 
-@kernel(fast=True, inner=True)
+@kernel(fast=True)
 def calibrated(raw, plane, pedestal, shift, response, y, x):  # type: ignore[no-untyped-def]
     """One pixel of a frame, given by its parts; not mended."""
     value = pixel(raw, plane, y, x)
@@ -66,7 +66,7 @@ def calibrated(raw, plane, pedestal, shift, response, y, x):  # type: ignore[no-
     return value
 
 
-@kernel(fast=True, inner=True)
+@kernel(fast=True)
 def calibrate_row(frame, y, left, target):  # type: ignore[no-untyped-def]
     """Fill ``target`` with the calibrated pixels of row ``y`` from column ``left`` on; not mended.
 
@@ -148,7 +148,7 @@ def _turned(pixels, x0, y0, turn, scratch):  # type: ignore[no-untyped-def]
             scratch[q, p] = pixels[y + turn[1, 0] * p, x + turn[0, 0] * p]
 
 
-@kernel(inner=True)
+@kernel()
 def first_at(places, place):  # type: ignore[no-untyped-def]
     """The index of the first of sorted ``places`` that is not before ``place``."""
     low, high = 0, len(places)
@@ -173,7 +173,7 @@ def _patch(places, values, width, left, top, right, bottom, pixels):  # type: ig
             pixels[y - top, x - left] = values[i]
 
 
-@kernel(inner=True)
+@kernel()
 def fill_holes(scratch: Plane, present: Plane) -> None:
     """Tell which pixels have a value (1 or 0 in ``present``), and give the others the mean of these."""
     total, count = 0.0, 0

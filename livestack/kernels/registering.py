@@ -40,7 +40,7 @@ class Course(NamedTuple):
     demosaicing: np.float32 = FINE
 
 
-@kernel(fast=True, inner=True)
+@kernel(fast=True)
 def registered(frame, course, tile, values, there):  # type: ignore[no-untyped-def]
     """Fill ``values`` (channels, rows, columns) of a tile, and tell which places the frame has seen.
 

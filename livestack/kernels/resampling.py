@@ -58,7 +58,7 @@ class Line(NamedTuple):
     cube: float
 
 
-@kernel(inner=True)
+@kernel()
 def line_of(region) -> Line:  # type: ignore[no-untyped-def]
     """The first pass: each row of the piece at a tile's columns, wherever the second will want it."""
     beta = region.b / region.e
@@ -73,7 +73,7 @@ def line_of(region) -> Line:  # type: ignore[no-untyped-def]
     )
 
 
-@kernel(fast=True, inner=True)
+@kernel(fast=True)
 def along_rows(source, table, line, out) -> None:  # type: ignore[no-untyped-def]
     """Resample each row of ``source`` at the places of a :class:`Line`, for every column of ``out``.
 
@@ -142,7 +142,7 @@ def _convolve(source, j, i, down, across, w, target, v, left, right) -> None:  #
             target[row, begin + u] += weight * source[y, x + u]
 
 
-@kernel(fast=True, inner=True)
+@kernel(fast=True)
 def along_columns(source, table, region, out) -> None:  # type: ignore[no-untyped-def]
     """Resample each column of ``source`` at the rows where a region's tile has its own, into ``out``."""
     height, width = out.shape
@@ -227,7 +227,7 @@ def _blend(source, top, weights, left, right, target, v) -> None:  # type: ignor
             target[row, u] += weights[m, u] * source[j, u]
 
 
-@kernel(fast=True, inner=True)
+@kernel(fast=True)
 def lowest(source, line, region, low) -> None:  # type: ignore[no-untyped-def]
     """Least of the 4×4 samples of ``source`` around each place of ``low``, as the two passes see them."""
     rows = source.shape[0]
@@ -269,7 +269,7 @@ def _least_of_four(source, j, i, down, across, target, v, left, right) -> None: 
         target[row, begin + u] = min(one, other)
 
 
-@kernel(fast=True, inner=True)
+@kernel(fast=True)
 def directly(source, table, region, out, low) -> None:  # type: ignore[no-untyped-def]
     """Resample ``source`` at a region's places without the two passes: for steep angles.
 

@@ -166,7 +166,7 @@ def spread(first, last, stack, coverage):  # type: ignore[no-untyped-def]
         _spread_row(stack.seen, stack.whole_seen, stack.torn, y, coverage[y])
 
 
-@kernel(inner=True)
+@kernel()
 def weights_at(stack, y, row):  # type: ignore[no-untyped-def]
     """Fill ``row`` (W) with the weights of the picture's row ``y``."""
     _spread_row(stack.weights, stack.whole_weights, stack.torn, y, row)
@@ -183,7 +183,7 @@ def _spread_row(plane, whole, torn, y, row):  # type: ignore[no-untyped-def]
             row[left + u] = plane[tile, y % TILE_ROWS, u] if torn[tile] else whole[tile]
 
 
-@kernel(inner=True)
+@kernel()
 def values_at(plane, channel, y, row):  # type: ignore[no-untyped-def]
     """Fill ``row`` (W) with the picture's row ``y`` of one channel of a plane that lies in tiles."""
     width = len(row)

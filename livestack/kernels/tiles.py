@@ -50,7 +50,7 @@ def at(u, v, straight, down, origin, square, cube, both):  # type: ignore[no-unt
     return origin + down * v + u * (straight + both * v + u * (square + u * cube))
 
 
-@kernel(inner=True)
+@kernel()
 def region_of(way, turn, rows, columns, reach, shape):  # type: ignore[no-untyped-def]
     """The region for a tile of ``rows`` by ``columns``, with a kernel's ``reach`` around it.
 
@@ -103,7 +103,7 @@ def region_of(way, turn, rows, columns, reach, shape):  # type: ignore[no-untype
     )
 
 
-@kernel(inner=True)
+@kernel()
 def footprint(way, shape, there) -> None:  # type: ignore[no-untyped-def]
     """Tell which places of a tile lie within the frame."""
     for v in range(there.shape[0]):
@@ -113,7 +113,7 @@ def footprint(way, shape, there) -> None:  # type: ignore[no-untyped-def]
             there[v, u] = -_EDGE <= x <= shape[1] - 1 + _EDGE and -_EDGE <= y <= shape[0] - 1 + _EDGE
 
 
-@kernel(inner=True)
+@kernel()
 def mask_holes(present, region, there) -> None:  # type: ignore[no-untyped-def]
     """Take places out whose 4×4 nearest pixels are not all present: they would be made of the filling."""
     for v in range(there.shape[0]):
