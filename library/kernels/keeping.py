@@ -1,8 +1,8 @@
 """Where compiled loops are kept, by their content. numba is not needed to know, nor is it loaded here.
 
 numba looks for changes in the compiled function's own file alone, not in what it calls. So the code is kept
-by the content of its module and of all kernels that this one imports: after an update nothing stale runs,
-and what has not changed is not compiled again.
+by the content of its module, of all kernels that this one imports, and of the module that says how they are
+compiled: after an update nothing stale runs, and what has not changed is not compiled again.
 """
 
 from __future__ import annotations
@@ -32,13 +32,18 @@ def is_kept(module: str) -> bool:
 
 
 @cache
+def _how() -> bytes:
+    return Path(__file__).with_name("compiling.py").read_bytes()
+
+
+@cache
 def _content(module: str) -> str:
     """A digest of a module and of what it imports from a package of kernels, however far down."""
     spec = find_spec(module)
     assert spec is not None
     assert spec.origin is not None
     source = Path(spec.origin).read_bytes()
-    sha256 = hashlib.sha256(module.encode() + b"\0" + source)
+    sha256 = hashlib.sha256(_how() + module.encode() + b"\0" + source)
     imported = (node.module for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom))
     for name in sorted({name for name in imported if name and name.split(".")[-2:-1] == ["kernels"]}):
         sha256.update(_content(name).encode())
