@@ -13,7 +13,7 @@ from library.naming import safe_name
 from livestack.drizzle import DEFAULT_PIXFRAC, LARGEST_SCALE
 from livestack.errors import LiveStackError
 from livestack.grading import Limit, Rules
-from livestack.placing import Demosaic
+from livestack.placing import Demosaic, Interpolation
 from livestack.restack_methods import stacking_method
 
 LIVE = "live"
@@ -29,7 +29,8 @@ class StackJob:
 
     ``method`` is "live", or one of :data:`livestack.restack_methods.METHODS` for an exact restack at the end.
     ``reference`` sets the geometry and need not be among the lights. ``without`` are lights that are left out
-    by hand. ``demosaic`` is how a mosaic becomes colour. ``comet`` is "auto" or marks, see
+    by hand. ``demosaic`` is how a mosaic becomes colour, ``interpolation`` how pixels
+    are resampled (None: as is usual). ``comet`` is "auto" or marks, see
     :func:`firstlight.stack_comet.comet_places`. ``fresh`` forgets what an interrupted run has left; ``keep``
     leaves the state there at the end.
     """
@@ -45,6 +46,7 @@ class StackJob:
     palette: str | None = None
     comet: tuple[str, ...] = ()
     demosaic: Demosaic = "fine"
+    interpolation: Interpolation | None = None
     rules: Rules = field(default_factory=Rules)
     without: tuple[Path, ...] = ()
     fresh: bool = False

@@ -92,7 +92,7 @@ class StackRun:
             kept = KeptStack(
                 self.work.folder_of(name),
                 lambda path: self._again(name, path),
-                settings=Settings(demosaic=self.job.demosaic),
+                settings=Settings(demosaic=self.job.demosaic, interpolation=self.job.interpolation),
                 rules=self.job.rules,
                 tell=self._told,
             )

@@ -198,6 +198,7 @@ def _settings(job: StackJob) -> dict[str, Any]:
         "library": None if wanted.library is None else str(wanted.library.resolve()),
         "dark scaling": wanted.optimise_dark,
         "demosaicing": job.demosaic,
+        "interpolation": job.interpolation,
         "uncalibrated flats": wanted.uncalibrated_flats,
     }
 

@@ -21,7 +21,7 @@ from livestack.kernels.blotting import blot_tiles
 from livestack.kernels.frames import Frame, load
 from livestack.kernels.registering import Course
 from livestack.masters import Masters
-from livestack.placing import Placed, table_for
+from livestack.placing import Placed, table_for, usual_interpolation
 from livestack.survey import Patches, Raw, colours, framed
 from livestack.tiling import corners, tile_maps, turn_of
 from livestack.warp import Reversed, Warp
@@ -131,7 +131,7 @@ def blotted(picture: Plane, warp: Warp, shape: tuple[int, int]) -> Plane:
     course = Course(
         maps=tile_maps(back, shape),
         turn=turn_of(np.asarray(np.linalg.inv(warp.matrix), np.float64)),
-        table=table_for(max(1.0, size(warp.matrix)), mono=True),
+        table=table_for(max(1.0, size(warp.matrix)), usual_interpolation(mono=True)),
         colours=colours(None),
         scale=np.float32(1),
         levels=np.zeros((len(corners(shape)), 1, 3), np.float32),

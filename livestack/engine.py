@@ -26,7 +26,7 @@ from livestack.geometry import rotation_deg, size
 from livestack.look import Look, look
 from livestack.masters import Masters, check_shapes, saturation_level_adu
 from livestack.normalise import transparency_scale
-from livestack.placing import Demosaic, Placed
+from livestack.placing import Demosaic, Interpolation, Placed
 from livestack.setups import Habit, Setup
 from livestack.stack import Calibrating, FilterStack, Founding, StackImage
 from livestack.survey import counts
@@ -56,6 +56,8 @@ class Settings:
     comet: Motion | None = None
     """The picture follows a comet that moves so over the reference, and stars are left out."""
     demosaic: Demosaic = "fine"
+    interpolation: Interpolation | None = None
+    """None: Lanczos-4 for mono, bicubic for demosaiced frames."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -347,6 +349,7 @@ class LiveStack:
             *(calibrating, seen, warp, scale),
             fwhm_power=self._settings.fwhm_power,
             demosaic=self._settings.demosaic,
+            interpolation=self._settings.interpolation,
         )
         return stack, self._on_comet(sub, placed, calibrating.raw.shape, seen.stars, reference.stars)
 

@@ -22,15 +22,20 @@ from livestack.warp import Warp
 Demosaic = Literal["fine", "bilinear"]
 """Fine: narrower stars, and no colour at their edges; bilinear: less noise from pixel to pixel."""
 
+Interpolation = Literal["lanczos-4", "lanczos-3", "bicubic"]
+"""How pixels are resampled: the sharper, the more it rings where stars are undersampled."""
+
 _GAINS: dict[Demosaic, np.float32] = {"fine": FINE, "bilinear": BILINEAR}
 _UNDERSHOOT_SIGMA = 3.0
 _LEAST_OF_16_SIGMA = 1.77  # how far below the mean the least of 16 values of noise is
 _AS_FINE = 1.05
 _STRETCHES = 20
 """Steps, to the unit, in which interpolation kernels are stretched."""
-_SHARP = lanczos(4)
-_SOFT = bicubic()
-"""A demosaiced frame holds nothing that Lanczos would keep and this would not, and its noise is less."""
+_TABLES: dict[Interpolation, NDArray[np.float32]] = {
+    "lanczos-4": lanczos(4),
+    "lanczos-3": lanczos(3),
+    "bicubic": bicubic(),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -54,6 +59,8 @@ class Placed:
     dark_factor: float | None = None
     demosaic: Demosaic = "fine"
     shift_adu: float = 0.0
+    interpolation: Interpolation | None = None
+    """None is the usual one, :func:`usual_interpolation`."""
 
     @property
     def weight(self) -> float:
@@ -73,7 +80,9 @@ def course(
     return Course(
         maps=tile_maps(placed.warp, shape, tiles),
         turn=turn_of(placed.warp.matrix),
-        table=table_for(finer, mono=placed.bayer_pattern is None),
+        table=table_for(
+            finer, placed.interpolation or usual_interpolation(mono=placed.bayer_pattern is None)
+        ),
         colours=colours(placed.bayer_pattern),
         demosaicing=_GAINS[placed.demosaic],
         scale=np.float32(placed.scale),
@@ -83,14 +92,19 @@ def course(
     )
 
 
-def table_for(finer: float, *, mono: bool) -> NDArray[np.float32]:
+def usual_interpolation(*, mono: bool) -> Interpolation:
+    """Bicubic for a demosaiced frame: it holds nothing that Lanczos alone would keep, and gets less noisy."""
+    return "lanczos-4" if mono else "bicubic"
+
+
+def table_for(finer: float, interpolation: Interpolation) -> NDArray[np.float32]:
     """The interpolation of a frame whose pixels are ``finer`` times (1 or more) finer than what it is for."""
-    return _table(mono, round(_STRETCHES * finer) if finer > _AS_FINE else 0)
+    return _table(interpolation, round(_STRETCHES * finer) if finer > _AS_FINE else 0)
 
 
 @lru_cache
-def _table(mono: bool, stretch: int) -> NDArray[np.float32]:
-    table = _SHARP if mono else _SOFT
+def _table(interpolation: Interpolation, stretch: int) -> NDArray[np.float32]:
+    table = _TABLES[interpolation]
     return stretched(table, stretch / _STRETCHES) if stretch else table
 
 

@@ -15,7 +15,7 @@ from livestack.kernels.keys import Coding, weight_class
 from livestack.look import Look, look
 from livestack.masters import Masters
 from livestack.normalise import Mesh, level_surface
-from livestack.placing import Demosaic, Placed
+from livestack.placing import Demosaic, Interpolation, Placed
 from livestack.planes import Light, Planes
 from livestack.survey import Raw
 from livestack.warp import Warp
@@ -139,6 +139,7 @@ class FilterStack:
         *,
         fwhm_power: float,
         demosaic: Demosaic = "fine",
+        interpolation: Interpolation | None = None,
     ) -> Placed:
         """How a sub goes in that is to be multiplied by ``scale``; None leaves the founding one as it is."""
         founding = self.founding
@@ -158,6 +159,7 @@ class FilterStack:
             noise_adu=seen.noise_adu,
             patches=seen.patches,
             demosaic=demosaic,
+            interpolation=interpolation,
             dark_factor=None if sub.dark_scaling is None else sub.dark_scaling.factor,
             shift_adu=sub.masters.shift_adu,
         )

@@ -98,6 +98,10 @@ def _method(stack: argparse.ArgumentParser) -> None:
         help="how a mosaic becomes colour (default fine: narrower stars without coloured edges; bilinear: "
         "smoother pixels); --drizzle needs neither",
     )  # fmt: skip
+    group.add_argument(
+        "--interpolation", choices=("lanczos-4", "lanczos-3", "bicubic"),
+        help="how pixels are resampled (default: lanczos-4 for mono, bicubic for demosaiced frames)",
+    )  # fmt: skip
     group.add_argument("--drizzle", type=float, metavar="X", help="a grid finer by 1 to 3, of dithered subs")
     group.add_argument(
         "--comet", action="append", default=[], metavar="X,Y@FILE",
@@ -174,6 +178,7 @@ def _job(arguments: argparse.Namespace) -> StackJob:
         palette=arguments.palette,
         comet=tuple(arguments.comet),
         demosaic=arguments.demosaic,
+        interpolation=arguments.interpolation,
         rules=judged,
         without=tuple(arguments.without),
         fresh=arguments.fresh,

@@ -90,6 +90,7 @@ def test_a_mosaic_becomes_colour_as_the_user_says(tmp_path: Path) -> None:
     fine = fwhm_px()
     assert fwhm_px("--demosaic", "bilinear") > 1.05 * fine
     assert fwhm_px("--demosaic", "fine") == pytest.approx(fine, abs=1e-6)
+    assert fwhm_px("--interpolation", "lanczos-4") != pytest.approx(fine, abs=1e-6)
 
 
 def test_a_later_night_comes_onto_the_geometry_of_an_older_stack(tmp_path: Path) -> None:

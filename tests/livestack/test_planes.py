@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,7 +14,7 @@ from livestack.geometry import Matrix
 from livestack.kernels.keys import CLASS_WEIGHTS, Coding, weight_class
 from livestack.masters import Masters
 from livestack.normalise import Mesh, background_mesh, level_surface
-from livestack.placing import Placed
+from livestack.placing import Interpolation, Placed
 from livestack.planes import Integrated, Light, Planes
 from livestack.survey import Patches, survey_frame
 from livestack.warp import Bend, Warp
@@ -103,6 +105,27 @@ def test_stars_land_where_the_matrix_says_with_their_flux_and_width(
     assert np.abs(after.xy[order] - there[inside]).max() < 0.02
     assert np.median(after.flux[order] / before.flux[inside]) == pytest.approx(1.0, abs=0.005)
     assert typical_fwhm_px(after) < 1.03 * typical_fwhm_px(before)
+
+
+@pytest.mark.parametrize("interpolation", ["lanczos-4", "lanczos-3", "bicubic"])
+def test_stars_stay_what_they_are_by_each_interpolation(interpolation: Interpolation) -> None:
+    source = star_frame(3.0)
+    stack = planes()
+    shot = light(source, Warp(motion(2.4, -1.3, 0.2, SHAPE)), noise_adu=1.0)
+    stack.add(replace(shot, placed=replace(shot.placed, interpolation=interpolation)))
+    before, after = detect(source), detect(np.maximum(stack.picture().pixels, np.float32(LEVEL - 5)))
+    assert typical_fwhm_px(after) < 1.03 * typical_fwhm_px(before)
+    assert np.sort(after.flux)[-50:].mean() == pytest.approx(np.sort(before.flux)[-50:].mean(), rel=0.01)
+
+
+def test_the_sharper_an_interpolation_the_more_noise_it_keeps() -> None:
+    noise = {}
+    for interpolation in ("lanczos-4", "lanczos-3", "bicubic"):
+        stack = planes()
+        shot = light(subs(1, 5)[0], Warp(motion(0.5, 0.5, 0.0, SHAPE)))
+        stack.add(replace(shot, placed=replace(shot.placed, interpolation=interpolation)))
+        noise[interpolation] = float(stack.picture().pixels[20:-20, 20:-20].std())
+    assert noise["lanczos-4"] > 1.01 * noise["lanczos-3"] > 1.02 * noise["bicubic"]
 
 
 def test_a_bent_field_is_straightened() -> None:
