@@ -35,17 +35,21 @@ from tests.livestack.sky import Sky, motion, sub
 sky, rng, stack = Sky(), np.random.default_rng(0), LiveStack()
 plane = np.ones(sky.shape, np.float32)
 masters = prepare(dark=plane, flat=plane, defects=(rng.random(sky.shape) < 1e-3).astype(np.uint8))
+mosaics, floats = LiveStack(), LiveStack()
 for number in range(3):
-    bare = sub(sky.expose(motion(7 * number, 0, 180.0 * number), rng), str(number))
+    frame = sky.expose(motion(7 * number, 0, 180.0 * number), rng)
+    bare, mosaic = sub(frame, str(number)), sub(frame, str(number), bayer="RGGB")
     light = Sub(frame_id=bare.frame_id, pixels=bare.pixels, meta=bare.meta, masters=masters)
-    assert type(stack.add(light)).__name__ == "SubAccepted"
-assert stack.snapshot("L").subs == 3
+    decimals = Sub(frame_id=bare.frame_id, pixels=frame.astype(np.float32), meta=bare.meta)
+    for where, what in ((stack, light), (mosaics, mosaic), (floats, decimals)):
+        assert type(where.add(what)).__name__ == "SubAccepted"
+assert [each.snapshot("L").subs for each in (stack, mosaics, floats)] == [3, 3, 3]
 print("compiled", compiled)
 """
 
 
 @pytest.mark.slow
-def test_the_first_mono_sub_finds_all_loops_compiled(tmp_path: Path) -> None:
+def test_the_first_sub_finds_all_loops_compiled_of_whatever_kind_it_is(tmp_path: Path) -> None:
     place = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "PYTHONPATH": str(PROJECT)}
     place.pop("NUMBA_CACHE_DIR", None)
     for _ in ("compiled anew", "kept"):
