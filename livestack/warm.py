@@ -30,14 +30,15 @@ _KERNELS = ("livestack.kernels.stacking", "livestack.kernels.surveying")
 
 def warm_up() -> None:
     """Stack two small frames of a few stars: every loop is compiled, or read from where it is kept."""
+    halves = []
     if not all(is_kept(module) for module in _KERNELS):
         command = (sys.executable, "-m", "livestack.warm")
         halves = [subprocess.Popen([*command, half], stdin=subprocess.DEVNULL) for half in _HALVES]
-        for each in halves:
-            each.wait()
-    from library.frames import FrameKind, FrameMeta
+    from library.frames import FrameKind, FrameMeta  # meanwhile
     from livestack.engine import LiveStack, Sub
 
+    for each in halves:
+        each.wait()
     meta = FrameMeta(kind=FrameKind.LIGHT, width=_SIDE, height=_SIDE)
     stack, masters = LiveStack(), _masters()
     for number in range(2):
