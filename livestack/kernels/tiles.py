@@ -71,11 +71,13 @@ def region_of(way, turn, rows, columns, reach, shape):  # type: ignore[no-untype
     de = turn[0, 1] * way[0, 5] + turn[1, 1] * way[1, 5]
     wide, tall = columns - 1.0, rows - 1.0
     across, climb = wide * (a + wide * (a2 + wide * a3)), wide * (d + wide * (d2 + wide * d3))
-    # How far the rows are from the straight line between their ends, at most.
-    bent = wide * wide * (_PARABOLA * (abs(a2) + abs(d2)) + _CUBE * wide * (abs(a3) + abs(d3)))
-    margin = reach + int(np.ceil(bent))
     steep = max(abs(b), abs(climb) / max(wide, 1.0)) > _STEEPEST
     steep = steep or max(abs(across - wide) / max(wide, 1.0), abs(e - 1)) > _MOST_STRETCH
+    beta = 0.0 if steep else b / e
+    twist = 0.0 if steep else (ab - beta * de) / e
+    # How far the rows are from the straight line between their ends, at most.
+    square, cube = abs(a2) + abs(d2) + abs(twist * d), abs(a3) + abs(d3)
+    margin = reach + int(np.ceil(wide * wide * (_PARABOLA * square + _CUBE * wide * cube)))
     below = e * tall, e * tall + climb + de * wide * tall
     q0 = int(np.floor(ty + min(min(0.0, climb), min(below[0], below[1])))) - margin
     q1 = int(np.floor(ty + max(max(0.0, climb), max(below[0], below[1])))) + margin + 1
@@ -83,12 +85,10 @@ def region_of(way, turn, rows, columns, reach, shape):  # type: ignore[no-untype
         lower = b * tall, b * tall + across + ab * wide * tall
         low = tx + min(min(0.0, across), min(lower[0], lower[1]))
         high = tx + max(max(0.0, across), max(lower[0], lower[1]))
-    else:  # the first pass runs over all rows of the piece
-        beta = b / e
-        gamma, alpha = tx - beta * ty, across - beta * climb
-        twist = (ab - beta * de) * wide / e
-        upper = beta * q0, beta * q0 + alpha + twist * (q0 - ty)
-        lower = beta * q1, beta * q1 + alpha + twist * (q1 - ty)
+    else:  # the first pass runs over all rows of the piece, see line_of
+        gamma, alpha = tx - beta * ty, across - beta * climb - twist * d * wide * wide
+        upper = beta * q0, beta * q0 + alpha + twist * wide * (q0 - ty)
+        lower = beta * q1, beta * q1 + alpha + twist * wide * (q1 - ty)
         low = gamma + min(min(upper[0], upper[1]), min(lower[0], lower[1]))
         high = gamma + max(max(upper[0], upper[1]), max(lower[0], lower[1]))
     p0, p1 = int(np.floor(low)) - margin, int(np.floor(high)) + margin + 1

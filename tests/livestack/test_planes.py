@@ -147,6 +147,35 @@ def test_a_bent_field_is_straightened() -> None:
     assert warp.backwards(there) == pytest.approx(before.xy, abs=1e-3)
 
 
+@given(
+    dx=st.floats(-300, 300),
+    dy=st.floats(-100, 100),
+    angle=st.one_of(st.floats(-10, 10), st.floats(0, 360)),
+    stretch=st.floats(0.9, 1.1),
+    bent=st.lists(st.floats(-3, 3), min_size=14, max_size=14),
+)
+@settings(max_examples=25, deadline=None)
+def test_whatever_the_warp_what_is_covered_is_what_it_takes_there(
+    dx: float, dy: float, angle: float, stretch: float, bent: list[float]
+) -> None:
+    """However the lens bends: no pixel is made of what lies beyond the frame, and none is left out."""
+    matrix = motion(dx, dy, angle, SHAPE)
+    matrix[:2, :2] *= stretch
+    terms = np.zeros((10, 2))
+    terms[3:] = np.reshape(bent, (7, 2))
+    warp = Warp(matrix, Bend(np.array([320.0, 100.0]), 320.0, terms))
+    stack = planes()
+    flat = np.full(SHAPE, LEVEL, np.float32)
+    stack.add(light(flat, warp, shape=SHAPE))
+    done = stack.picture()
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    there = warp.backwards(np.column_stack((x.ravel(), y.ravel())).astype(float))
+    inside = np.min([there[:, 0], there[:, 1], 639 - there[:, 0], 199 - there[:, 1]], axis=0).reshape(SHAPE)
+    assert (done.coverage[inside > 1.0] == 1).all()
+    assert not done.coverage[inside < -1.0].any()
+    assert np.abs(done.pixels[done.coverage > 0] - LEVEL).max() < 0.01 * SIGMA
+
+
 def test_only_what_the_sub_has_seen_is_covered() -> None:
     done = registered(star_frame(), motion(20.0, -10.0, 0.0, SHAPE))
     expected = np.zeros(SHAPE, dtype=bool)
