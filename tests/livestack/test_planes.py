@@ -154,7 +154,7 @@ def test_a_bent_field_is_straightened() -> None:
     stretch=st.floats(0.9, 1.1),
     bent=st.lists(st.floats(-3, 3), min_size=14, max_size=14),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_whatever_the_warp_what_is_covered_is_what_it_takes_there(
     dx: float, dy: float, angle: float, stretch: float, bent: list[float]
 ) -> None:
@@ -168,11 +168,11 @@ def test_whatever_the_warp_what_is_covered_is_what_it_takes_there(
     flat = np.full(SHAPE, LEVEL, np.float32)
     stack.add(light(flat, warp, shape=SHAPE))
     done = stack.picture()
-    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
-    there = warp.backwards(np.column_stack((x.ravel(), y.ravel())).astype(float))
-    inside = np.min([there[:, 0], there[:, 1], 639 - there[:, 0], 199 - there[:, 1]], axis=0).reshape(SHAPE)
-    assert (done.coverage[inside > 1.0] == 1).all()
-    assert not done.coverage[inside < -1.0].any()
+    y, x = (each.ravel() for each in np.mgrid[: SHAPE[0] : 3, : SHAPE[1] : 3])
+    there = warp.backwards(np.column_stack((x, y)).astype(float))
+    inside = np.min([there[:, 0], there[:, 1], 639 - there[:, 0], 199 - there[:, 1]], axis=0)
+    assert (done.coverage[y, x][inside > 1.0] == 1).all()
+    assert not done.coverage[y, x][inside < -1.0].any()
     assert np.abs(done.pixels[done.coverage > 0] - LEVEL).max() < 0.01 * SIGMA
 
 
