@@ -95,6 +95,7 @@ def kill(python: Callable[..., str], top: Path, work: str) -> list[tuple[Path, b
     return [(Path(root), killed == "True") for root, killed in lines]
 
 
+@pytest.mark.slow
 def test_killed_anywhere_within_add_nothing_is_lost_doubled_or_half(
     tmp_path: Path, python: Callable[..., str]
 ) -> None:
