@@ -65,6 +65,7 @@ def judged_mean(  # type: ignore[no-untyped-def]
                 values_at(stack.m2, channel, y, m2)
                 values_at(stack.largest, channel, y, largest)
                 values_at(stack.second, channel, y, second)
+                values_at(stack.smallest, channel, y, smallest)
                 for x in range(width):
                     n = count[y, x]
                     w, m, s = weights[y - before, x], mean[x], m2[x]
@@ -73,6 +74,8 @@ def judged_mean(  # type: ignore[no-untyped-def]
                         w, m, s = _without(w, m, s, _decoded(key, inverse), class_weights[key & 7])
                         key = second[x]
                         w, m, s = _without(w, m, s, _decoded(key, inverse), class_weights[key & 7])
+                    elif n == 2:  # or a hit would pass for a star with slopes
+                        m = _decoded(smallest[x], inverse)
                     calm[y - before, x] = m
             quiet, level = np.float32(noise2[channel]), np.float32(sky[channel])
             for y in range(top, bottom):
