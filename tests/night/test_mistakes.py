@@ -76,6 +76,7 @@ def test_no_address(plan: Path, root: Path, address: str) -> None:
     check_message(firstlight("run", plan, "--root", root, "--indi", address), address, "HOST:PORT")
 
 
+@pytest.mark.slow
 def test_an_unknown_device_and_those_that_are_there(plan: Path, root: Path, observatory: int) -> None:
     done = firstlight("run", plan, "--root", root, "--indi", f"127.0.0.1:{observatory}")
     check_message(done, "No Such Camera", "firstlight CCD")

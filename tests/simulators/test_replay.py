@@ -92,6 +92,7 @@ def test_a_tape_is_played_with_its_cadence(tape: Path, observatory: Simulated) -
 
 @pytest.mark.realdata
 @pytest.mark.parametrize("observatory", [("--replay", str(REALDATA / "mono_hatp32"))], indirect=True)
+@pytest.mark.slow
 def test_a_real_night_is_shot_again(observatory: Simulated, realdata: Path) -> None:
     files = sorted((realdata / "mono_hatp32").glob("*.gz"))[:3]
     for path in files:
