@@ -14,8 +14,9 @@ from firstlight.choices import Used, history
 from library.cards import Card
 from library.cutting import Extent
 from library.defects import read_defects, to_mend
-from library.reading import read_frame, read_meta, read_overscan_adu
+from library.reading import Frame, read_frame, read_meta, read_overscan_adu
 from livestack.dark_scaling import Scaling
+from livestack.engine import Sub
 from livestack.masters import Masters, prepare
 from livestack.placing import Placed
 
@@ -39,6 +40,17 @@ def load(used: tuple[Used, ...], light: Extent) -> Masters:
         optimise_dark=scaled_above is not None,
         dark_overscan_adu=_overscan_adu(paths.get("dark")),
         bias_overscan_adu=_overscan_adu(bias),
+    )
+
+
+def sub_of(frame_id: str, frame: Frame, masters: Masters) -> Sub:
+    """A light that was read, with what calibrates it."""
+    return Sub(
+        frame_id=frame_id,
+        pixels=frame.pixels,
+        meta=frame.meta,
+        masters=masters,
+        overscan_adu=frame.overscan_adu,
     )
 
 

@@ -29,10 +29,9 @@ class StackJob:
 
     ``method`` is "live", or one of :data:`livestack.restack_methods.METHODS` for an exact restack at the end.
     ``reference`` sets the geometry and need not be among the lights. ``without`` are lights that are left out
-    by hand. ``demosaic`` is how a mosaic becomes colour, ``interpolation`` how pixels
-    are resampled (None: as is usual). ``comet`` is "auto" or marks, see
-    :func:`firstlight.stack_comet.comet_places`. ``fresh`` forgets what an interrupted run has left; ``keep``
-    leaves the state there at the end.
+    by hand. ``demosaic`` is how a mosaic becomes colour, ``interpolation`` how pixels are resampled (None: as
+    is usual). ``comet`` is "auto" or marks, see :func:`firstlight.stack_comet.comet_places`. ``fresh``
+    forgets what an interrupted run has left; ``keep`` leaves the state there at the end.
     """
 
     output: Path

@@ -11,6 +11,7 @@ from time import perf_counter
 
 import numpy as np
 
+from firstlight.applying import sub_of
 from firstlight.choices import Choices
 from firstlight.errors import FirstlightError
 from firstlight.stack_calibration import Calibrating
@@ -136,7 +137,7 @@ class StackRun:
             return self._unreadable(path, error, read_s)
         kept, name = self.stack(frame.meta.filter), str(path)
         note = {"calibration": self.work.number_of(choices)}
-        sub = _sub(name, frame, masters)
+        sub = sub_of(name, frame, masters)
         known = name in kept.entries
         outcome = kept.add(sub, note)
         if not known:
@@ -210,7 +211,7 @@ class StackRun:
         except LibraryError as error:
             self.tell(Said(message=str(error), warning=True))
             return None
-        return _sub(path, frame, masters)
+        return sub_of(path, frame, masters)
 
     def _catch_up(self, name: str | None, what: str) -> None:
         """Stack what belongs into a stack and is not in it."""
@@ -243,7 +244,7 @@ class StackRun:
         except LibraryError as error:
             raise FirstlightError(f"the reference cannot be used: {error}") from error
         frame = replace(frame, pixels=pixels, meta=meta)
-        refused = kept.refer_to(_sub(str(path), frame, Masters() if masters is None else masters))
+        refused = kept.refer_to(sub_of(str(path), frame, Masters() if masters is None else masters))
         if refused is not None:
             raise FirstlightError(
                 f"{path} cannot be the reference: {refused.reason}: {refused.detail}; name another one"
@@ -276,16 +277,6 @@ class StackRun:
             self._inside[told.entry.filter] += 1 if standing.inside else -1
         text = f"{name} goes back in" if standing.inside else f"{name} is taken out: {standing.why}"
         self.tell(Said(message=text))
-
-
-def _sub(path: str, frame: Frame, masters: Masters) -> Sub:
-    return Sub(
-        frame_id=path,
-        pixels=frame.pixels,
-        meta=frame.meta,
-        masters=masters,
-        overscan_adu=frame.overscan_adu,
-    )
 
 
 def _extent(path: str, placed: Placed) -> Extent:

@@ -14,7 +14,7 @@ from statistics import fmean
 from tempfile import TemporaryDirectory
 from typing import Self
 
-from firstlight.applying import load
+from firstlight.applying import load, sub_of
 from firstlight.asking import Ask
 from firstlight.choices import used
 from firstlight.errors import FirstlightError
@@ -133,14 +133,7 @@ class Stacks:
         frame = read_frame(job.path)
         masters = self._load(used(job.choices), Extent.of(frame.meta))
         begin = None if frame.meta.date_obs is None else frame.meta.date_obs.isoformat()
-        sub = Sub(
-            frame_id=job.frame_id,
-            pixels=frame.pixels,
-            meta=frame.meta,
-            masters=masters,
-            overscan_adu=frame.overscan_adu,
-        )
-        return sub, begin
+        return sub_of(job.frame_id, frame, masters), begin
 
     def _sub(self, frame_id: str) -> Sub | None:
         """A known sub, read again with the masters that it had."""

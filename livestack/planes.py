@@ -4,7 +4,7 @@ Each pixel keeps how many values it has, their weights' sum, their mean, their s
 (West 1979), and in 16 bits each the two largest and the smallest with their weights. That is enough to test
 these three against all the others when a picture is wanted, however many subs there are and in whatever order
 they came. Two on the bright side, because satellites, aircraft and cosmic rays are bright; one on the dark
-side for dead columns and over-corrected pixels. 20 bytes a pixel in all.
+side for dead columns and over-corrected pixels. 14 bytes a pixel in all.
 """
 
 from __future__ import annotations
