@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from library.kernels.compiling import kernel
-from library.kernels.threads import in_parallel
+from numerics.compiling import kernel
+from numerics.threads import in_parallel
 
 Plane = NDArray[np.float32]
 Floats = NDArray[np.float64]

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from library.cards import CardValue, HeaderError, HeaderUnit, padded, walk
 from library.errors import NotAFitsFileError
 from library.frames import FrameMeta
-from library.kernels.threads import in_parallel
 from library.keywords import frame_meta, overscan_adu
 from library.layout import Layout, fill_at
 from library.sections import Section, Sections, overscan_level_adu, sections_of
 from library.sidecars import with_sidecar
+from numerics.threads import in_parallel
 
 Pixels = NDArray[Any]
 

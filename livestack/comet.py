@@ -14,7 +14,6 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from library.kernels.threads import in_parallel
 from livestack.comet_motion import Motion
 from livestack.geometry import Points, size
 from livestack.kernels.blotting import blot_tiles
@@ -26,6 +25,7 @@ from livestack.survey import Patches, Raw, colours, framed
 from livestack.tiling import corners, tile_maps, turn_of
 from livestack.warp import Reversed, Warp
 from measure.stars import Stars, typical_fwhm_px
+from numerics.threads import in_parallel
 
 FAINT_SIGMA = 0.5
 """As far as a star's light is more than this share of a pixel's noise, it is left out."""

@@ -22,7 +22,6 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from library.kernels.threads import in_parallel
 from livestack.drizzled import Drizzled, footprint
 from livestack.kernels.drizzling import MARGIN, Blot, Fall, Sums, drizzle_tiles
 from livestack.kernels.frames import Frame
@@ -31,6 +30,7 @@ from livestack.placing import Placed
 from livestack.stack import StackImage
 from livestack.survey import colours
 from livestack.warp import Warp
+from numerics.threads import in_parallel
 
 Plane = NDArray[np.float32]
 DropShape = Literal["square", "point"]

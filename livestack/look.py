@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from library.kernels.threads import in_parallel
 from livestack.kernels.frames import Frame
 from livestack.kernels.starring import measure, peaks
 from livestack.masters import Masters
@@ -20,6 +19,7 @@ from livestack.normalise import Mesh, background_mesh
 from livestack.survey import Patches, Raw, framed, survey_frame
 from measure.background import Background, measure_background
 from measure.stars import SIGMA_TO_FWHM, Stars
+from numerics.threads import in_parallel
 
 _THRESHOLD_SIGMA = 5.0
 _SMOOTHED_NOISE = 0.375  # of 1-2-1 both ways

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from library.kernels.threads import in_parallel
 from livestack.kernels.judging import BAND_ROWS, judged_mean
 from livestack.kernels.keys import CLASS_WEIGHTS, NO_LARGEST, NO_SMALLEST, Coding
 from livestack.kernels.stacking import Stack, Weight, spread, stack_tiles
@@ -26,6 +25,7 @@ from livestack.masters import Masters
 from livestack.placing import Placed, course
 from livestack.survey import Raw, framed
 from measure.noise import background_noise
+from numerics.threads import in_parallel
 
 _SAMPLED_TILES = 32
 _SKY_SAMPLES = 256

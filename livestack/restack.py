@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from library.kernels.network import sorting_network
-from library.kernels.threads import in_parallel
 from library.methods import Method, Rule
 from livestack.kernels.combining import combine_tiles, gather
 from livestack.kernels.registering import Course
@@ -24,6 +23,7 @@ from livestack.restack_sources import Source, SourceError, StoredSub, light_for,
 from livestack.stack import StackImage, stack_image
 from livestack.survey import framed
 from measure.noise import background_noise
+from numerics.threads import in_parallel
 
 __all__ = ["MEMORY_BYTES", "Restacked", "Source", "SourceError", "StoredSub", "exact", "refill"]
 

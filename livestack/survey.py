@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from library.kernels.threads import in_parallel
 from livestack.kernels.frames import FLAT_UNIT, Frame
 from livestack.kernels.surveying import BAND_ROWS, PATCHES_PER_BAND, mend, survey
 from livestack.masters import Masters
 from measure.noise import line_noise
+from numerics.threads import in_parallel
 
 Raw = NDArray[np.uint16] | NDArray[np.float32]
 Plane = NDArray[np.float32]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from library.kernels.keeping import is_kept
+from numerics.cache import is_kept
 
 if TYPE_CHECKING:
     from livestack.masters import Masters

@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from library.kernels.compiling import kernel
+from numerics.compiling import kernel
 
 AVERAGE, MEDIAN, SIGMA_CLIP, WINSORIZED, PERCENTILE, LINEAR_FIT = range(6)
 

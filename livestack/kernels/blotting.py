@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from library.kernels.compiling import kernel
 from livestack.kernels.registering import registered
 from livestack.kernels.tiles import TILE_COLUMNS, TILE_ROWS
+from numerics.compiling import kernel
 
 
 @kernel(fast=True)

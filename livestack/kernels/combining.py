@@ -7,9 +7,9 @@ import math
 import numpy as np
 
 from library.kernels.columns import AVERAGE, LANES, MEDIAN, kept_of, sort_lanes
-from library.kernels.compiling import kernel
 from livestack.kernels.registering import registered
 from livestack.kernels.tiles import TILE_COLUMNS, TILE_ROWS, region_of
+from numerics.compiling import kernel
 
 
 @kernel()

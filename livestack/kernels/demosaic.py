@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from library.kernels.compiling import kernel
+from numerics.compiling import kernel
 
 FINE, BILINEAR = np.float32(0.5), np.float32(0)
 """Gains, in units of Malvar's."""

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from library.kernels.compiling import kernel
 from livestack.kernels.frames import load
 from livestack.kernels.lattices import STEP, directions, lay
+from numerics.compiling import kernel
 
 MARGIN = 2
 """Pixels around those whose drops reach a tile, so that each of these knows its neighbours' verdict."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from library.kernels.compiling import kernel
+from numerics.compiling import kernel
 
 Plane = NDArray[np.float32]
 

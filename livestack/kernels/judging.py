@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from library.kernels.compiling import kernel
 from livestack.kernels.stacking import values_at, weights_at
+from numerics.compiling import kernel
 
 BAND_ROWS = 32
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from library.kernels.compiling import kernel
+from numerics.compiling import kernel
 
 STEP = 16
 """Pixels between two nodes."""

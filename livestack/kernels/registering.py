@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from library.kernels.compiling import kernel
 from livestack.kernels.demosaic import FINE, REACH, demosaic
 from livestack.kernels.frames import fill_holes, load, shape_of
 from livestack.kernels.resampling import along_columns, along_rows, directly, line_of, lowest
 from livestack.kernels.tiles import footprint, mask_holes, region_of
+from numerics.compiling import kernel
 
 _RINGING = np.float32(25.0)
 """Peaks above the sky by fewer undershoots than this ring by less than one."""

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from library.kernels.compiling import kernel
 from livestack.kernels.tiles import at
+from numerics.compiling import kernel
 
 PHASES = 1024
 """Positions are taken to 1/1024 px."""

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from library.kernels.compiling import kernel
 from livestack.kernels.keys import LARGEST_CODE
 from livestack.kernels.registering import registered
 from livestack.kernels.tiles import TILE_COLUMNS, TILE_ROWS
+from numerics.compiling import kernel
 
 Plane = NDArray[np.float32]
 Keys = NDArray[np.int16]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from library.kernels.compiling import kernel
 from livestack.kernels.frames import calibrated, first_at, pixel, shape_of
+from numerics.compiling import kernel
 
 _ROUNDS = 12
 _SETTLED = 2e-4

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from library.kernels.compiling import kernel
 from livestack.kernels.frames import calibrate_row, calibrated, first_at, shape_of
+from numerics.compiling import kernel
 
 BAND_ROWS = 48
 PATCHES_PER_BAND = 0.05

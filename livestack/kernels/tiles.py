@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from library.kernels.compiling import kernel
+from numerics.compiling import kernel
 
 TILE_ROWS, TILE_COLUMNS = 64, 512
 

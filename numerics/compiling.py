@@ -8,7 +8,7 @@ from typing import Any
 
 from numba import config, njit
 
-from library.kernels.keeping import folder_of
+from numerics.cache import folder_of
 
 Kernel = Callable[..., Any]
 
