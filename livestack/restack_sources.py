@@ -16,12 +16,12 @@ from library.errors import LibraryError
 from library.windows import Spool, WindowedFrame, open_pixels
 from livestack.errors import LiveStackError, MismatchError
 from livestack.kernels.combining import reach_of
-from livestack.kernels.frames import Frame
 from livestack.kernels.registering import Course
 from livestack.masters import Masters, check_shapes
 from livestack.placing import Placed
 from livestack.planes import Light
 from livestack.survey import counts, framed
+from measure.kernels.frames import Frame
 
 Window = tuple[slice, slice]
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from livestack.kernels.frames import FLAT_UNIT, Frame
 from livestack.kernels.surveying import BAND_ROWS, PATCHES_PER_BAND, mend, survey
 from livestack.masters import Masters
+from measure.kernels.frames import FLAT_UNIT, Frame
 from measure.noise import line_noise
 from numerics.threads import in_parallel
 

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livestack.kernels.demosaic import FINE, REACH, demosaic
-from livestack.kernels.frames import fill_holes, load, shape_of
 from livestack.kernels.resampling import along_columns, along_rows, directly, line_of, lowest
 from livestack.kernels.tiles import footprint, mask_holes, region_of
+from measure.kernels.frames import fill_holes, load, shape_of
 from numerics.compiling import kernel
 
 _RINGING = np.float32(25.0)

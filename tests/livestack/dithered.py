@@ -12,7 +12,6 @@ from scipy.optimize import curve_fit
 from scipy.special import erf
 
 from livestack.geometry import Matrix
-from livestack.kernels.frames import Frame
 from livestack.kernels.keys import Coding
 from livestack.masters import Masters
 from livestack.normalise import Surface
@@ -20,6 +19,7 @@ from livestack.placing import Demosaic, Placed
 from livestack.planes import Light, Planes
 from livestack.survey import Patches, framed
 from livestack.warp import Bend, Warp
+from measure.kernels.frames import Frame
 from tests.livestack.sky import motion, spoil
 
 SHAPE = (96, 128)

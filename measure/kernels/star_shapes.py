@@ -1,10 +1,10 @@
-"""Stars of a raw frame: peaks in its small picture, measured on the full pixels."""
+"""Position, width and flux of stars, measured on the full pixels of a raw frame."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from livestack.kernels.frames import calibrated, first_at, pixel, shape_of
+from measure.kernels.frames import calibrated, first_at, pixel, shape_of
 from numerics.compiling import kernel
 
 _ROUNDS = 12
@@ -12,52 +12,6 @@ _SETTLED = 2e-4
 """Rounds end when they move a star by fewer pixels than this, and change its variances by ten times that."""
 _REACH_SIGMA = 4.5  # where the weight has fallen to 4e-5
 _MIN_VARIANCE = 0.12
-
-
-@kernel(fast=True)
-def peaks(flat, threshold, xs, ys, heights):  # type: ignore[no-untyped-def]
-    """List the local maxima of ``flat`` (H, W), smoothed by 1-2-1 both ways, that reach ``threshold``.
-
-    Fills ``xs``, ``ys`` and ``heights`` and returns how many there are, at most as many as these hold.
-    """
-    height, width = flat.shape
-    n = 0
-    rows = np.zeros((3, width), np.float32)  # three smoothed rows, in turn
-    quarter, half = np.float32(0.25), np.float32(0.5)
-    for y in range(1, height):
-        if y < height - 1:
-            up, here, down = flat[y - 1], flat[y], flat[y + 1]
-            target = rows[y % 3]
-            for x in range(1, width - 1):
-                left = quarter * (up[x - 1] + down[x - 1]) + half * here[x - 1]
-                middle = quarter * (up[x] + down[x]) + half * here[x]
-                right = quarter * (up[x + 1] + down[x + 1]) + half * here[x + 1]
-                target[x] = quarter * (left + right) + half * middle
-        else:
-            for x in range(width):
-                rows[y % 3, x] = 0
-        if y < 3:
-            continue
-        above, line, below = rows[(y - 2) % 3], rows[(y - 1) % 3], rows[y % 3]
-        for x in range(2, width - 2):
-            value = line[x]
-            if value < threshold:
-                continue
-            if (
-                value > line[x - 1]
-                and value >= line[x + 1]
-                and value > above[x]
-                and value >= below[x]
-                and value > above[x - 1]
-                and value > above[x + 1]
-                and value >= below[x - 1]
-                and value >= below[x + 1]
-            ):
-                if n == len(xs):
-                    return n
-                xs[n], ys[n], heights[n] = x, y - 1, value
-                n += 1
-    return n
 
 
 @kernel(fast=True)

@@ -1,0 +1,291 @@
+"""The star finder: peaks that stand out on all sides, of the width that the frame's stars have.
+
+Nothing hangs on the brightest: candidates are spread over the frame, the typical width is the mode of
+what was measured in all its parts, and what differs from it in width or shape is no star. Peaks are
+looked for in a small picture (the frame binned) and measured on the full pixels, calibrated on the way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from measure.detection.spreading import cells, rank_in_cell, spread
+from measure.detection.widths import StarSize, typical_size
+from measure.kernels.frames import Frame
+from measure.kernels.peaks import peaks, prominences, surroundings
+from measure.kernels.star_shapes import measure
+from measure.stars import SIGMA_TO_FWHM, Stars
+from numerics.threads import in_parallel
+
+FloatArray = NDArray[np.float64]
+
+_THRESHOLD_SIGMA = 5.0
+_PROMINENCE_SIGMA = 4.0
+_SMOOTHED_NOISE = 0.375  # of 1-2-1 both ways
+_MOST_PEAKS = 200_000
+_MEASURED = 1600
+_TRIED_PER_CELL = 3
+_TRIED = 192
+_TRIAL_RADIUS_PX = 10.0
+_TRIAL_SNR = 8.0
+_WIDEST_HALF_PX = 20
+_MIN_FWHM_PX, _MAX_AXIS_RATIO, _APERTURE_FWHM = 1.0, 4.0, 1.5
+_PIXEL_FWHM_PX = {False: 1.35, True: 1.85}
+"""Hot pixels, single and in clusters of 2×2, are no wider, in mono and in means of a mosaic's 2×2."""
+_LEAST_WIDE = 6
+_ROUND = 1.6
+_WIDTHS = (0.6, 1.7)
+"""Of the typical one; a saturated star may be wider."""
+_SATURATED_WIDTH = 4.0
+_LONGEST, _NARROWEST = 2.2, 0.5
+"""Axes in typical ones: coma and tilt stay below, a piece of a trail does not."""
+_MIN_FLUX_SNR = 3.0
+_RING_FWHM = 2.5
+_RING_POINTS = 16
+_PROMINENCE_RADII_PX = (3, 6)
+_LEAST_RING_PX = 3
+_LEVEL_SIGMA = 4.0
+_LEVEL_NOISE = 0.117  # of a ring's median, in units of an unsmoothed pixel's noise
+_ENOUGH_STARS = 20
+_COARSER = (2, 4)
+_LEAST_SMALL_PX = 64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SmallPicture:
+    """A frame binned to ``flat`` (h, w), its sky taken off, 0 where there are no data.
+
+    ``level_adu`` (h, w) is the sky that was taken off, ``noise_adu`` the noise of one small pixel.
+    """
+
+    flat: NDArray[np.float32]
+    level_adu: NDArray[np.float32]
+    noise_adu: float
+    binning: int
+
+    def coarser(self, factor: int) -> SmallPicture:
+        """The same binned again, so that stars far out of focus become peaks."""
+        rows, columns = (side // factor for side in self.flat.shape)
+        flat, level = (
+            plane[: rows * factor, : columns * factor]
+            .reshape(rows, factor, columns, factor)
+            .mean(axis=(1, 3), dtype=np.float32)
+            for plane in (self.flat, self.level_adu)
+        )
+        return SmallPicture(flat, level, self.noise_adu / factor, self.binning * factor)
+
+
+def find_stars(
+    frame: Frame,
+    small: SmallPicture,
+    *,
+    noise_adu: float,
+    saturation_adu: float,
+    mosaic: bool,
+    max_stars: int = 1000,
+) -> Stars:
+    """Find up to ``max_stars`` stars of a frame, spread over it, brightest first.
+
+    ``noise_adu`` is that of one full pixel's background; a star is saturated if a raw pixel near its core
+    reaches ``saturation_adu``; ``mosaic`` tells that pixels have different colours.
+    """
+    finder = _Finder(frame, noise_adu, saturation_adu, mosaic)
+    found = finder.find(small, max_stars)
+    if len(found) < _ENOUGH_STARS:
+        for factor in _COARSER:
+            if min(small.flat.shape) // factor < _LEAST_SMALL_PX:
+                break
+            other = finder.find(small.coarser(factor), max_stars)
+            found = other if len(other) > len(found) else found
+    return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Candidates:
+    """Peaks (N) of a small picture: places in small pixels, and how far each stands out."""
+
+    xs: NDArray[np.int64]
+    ys: NDArray[np.int64]
+    prominence: NDArray[np.float32]
+
+    def take(self, which: NDArray[np.intp]) -> _Candidates:
+        return _Candidates(self.xs[which], self.ys[which], self.prominence[which])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Finder:
+    frame: Frame
+    noise_adu: float
+    saturation_adu: float
+    mosaic: bool
+
+    def find(self, small: SmallPicture, max_stars: int) -> Stars:
+        if not small.noise_adu > 0:
+            return no_stars()
+        candidates = _candidates(small)
+        shape = small.flat.shape
+        cell = cells(candidates.xs.astype(np.float64), candidates.ys.astype(np.float64), shape)
+        rank = rank_in_cell(cell, candidates.prominence)
+        tried = np.flatnonzero(rank < _TRIED_PER_CELL)
+        if len(tried) < _TRIED:
+            tried = np.lexsort((-candidates.prominence, rank))[:_TRIED]
+        size = self._typical(small, candidates.take(tried), cell[tried])
+        if size is None:
+            return no_stars()
+        candidates = candidates.take(spread(cell, candidates.prominence, max(_MEASURED, max_stars)))
+        return self._stars(small, candidates, size, max_stars)
+
+    def _typical(self, small: SmallPicture, tried: _Candidates, cell: NDArray[np.intp]) -> StarSize | None:
+        """The size of the frame's stars, from some candidates of each of its cells."""
+        found = self._measured(small, tried, _WIDEST_HALF_PX, _TRIAL_RADIUS_PX, _WIDEST_HALF_PX)
+        fwhm, a, b = found.fwhm_px, found.a, found.b
+        error = self.noise_adu * np.sqrt(np.pi) * 2 * np.maximum(np.nan_to_num(fwhm), 1.0)
+        good = (fwhm > _MIN_FWHM_PX) & (found.peak > 0) & (found.flux > _TRIAL_SNR * error)
+        wide, clear, round_ = (
+            fwhm > _PIXEL_FWHM_PX[self.mosaic],
+            ~found.saturated,
+            a < _ROUND * b,
+        )
+        for which in (good & wide & clear & round_, good & wide & clear, good & clear & round_, good & clear):
+            if which.sum() >= _LEAST_WIDE:
+                break
+        else:
+            which = next((each for each in (good & clear, good) if each.any()), fwhm > _MIN_FWHM_PX)
+        which = np.flatnonzero(which)
+        crowd = np.bincount(cell[which], minlength=1) if len(which) else np.ones(1)
+        return typical_size(fwhm[which], a[which], b[which], 1.0 / crowd[cell[which]])
+
+    def _stars(self, small: SmallPicture, chosen: _Candidates, size: StarSize, max_stars: int) -> Stars:
+        radius = _APERTURE_FWHM * max(size.fwhm_px, 1.5)
+        half = int(np.ceil(radius)) + 1
+        found = self._measured(small, chosen, half, radius, _RING_FWHM * size.fwhm_px)
+        error = max(self.noise_adu * np.sqrt(np.pi) * radius, 1e-9)
+        relative = found.fwhm_px / size.fwhm_px
+        low, high = _WIDTHS
+        widest = np.where(found.saturated, _SATURATED_WIDTH, high)
+        longest = np.where(found.saturated, _SATURATED_WIDTH, _LONGEST)
+        star = (
+            (found.fwhm_px > _MIN_FWHM_PX)
+            & (relative > low)
+            & (relative < widest)
+            & (found.a < longest * size.a_px)
+            & (found.b > _NARROWEST * size.b_px)
+            & (found.a < _MAX_AXIS_RATIO * found.b)
+            & (found.flux > _MIN_FLUX_SNR * error)
+        )
+        which = np.flatnonzero(star)
+        which = which[np.argsort(-found.flux[which], kind="stable")]
+        which = which[_apart(found.shape[which, :2], size.fwhm_px)]
+        rows, columns = (side * small.binning for side in small.flat.shape)
+        cell = cells(found.shape[which, 0], found.shape[which, 1], (rows, columns))
+        return found.take(which[spread(cell, found.flux[which], max_stars)], error)
+
+    def _measured(
+        self, small: SmallPicture, at: _Candidates, half: int, radius: float, ring_px: float
+    ) -> _Measured:
+        """Shapes and fluxes within ``radius``; the sky is that of a ring of ``ring_px`` where it differs."""
+        n = len(at.xs)
+        level = small.level_adu[at.ys, at.xs].astype(np.float64) + _local_level(small, at, ring_px)
+        x, y = (np.asarray((each + 0.5) * small.binning - 0.5, np.float64) for each in (at.xs, at.ys))
+        result = _Measured(np.empty((n, 5)), np.empty(n), np.empty(n, np.float32), np.zeros(n, np.bool_))
+        in_parallel(
+            *(measure, n, self.frame, self.saturation_adu, x, y, level, half, radius, self.mosaic),
+            *(result.shape, result.flux, result.peak, result.saturated),
+        )
+        return result
+
+
+def _candidates(small: SmallPicture) -> _Candidates:
+    """Peaks that reach the threshold and stand out on all sides by more than noise and slopes do."""
+    xs, ys = np.empty(_MOST_PEAKS, np.int64), np.empty(_MOST_PEAKS, np.int64)
+    heights = np.empty(_MOST_PEAKS, np.float32)
+    noise = _SMOOTHED_NOISE * small.noise_adu
+    n = peaks(small.flat, np.float32(_THRESHOLD_SIGMA * noise), xs, ys, heights)
+    xs, ys, heights = xs[:n], ys[:n], heights[:n]
+    prominence = np.empty(n, np.float32)
+    rings = np.stack([_ring(radius) for radius in _PROMINENCE_RADII_PX])
+    in_parallel(prominences, n, small.flat, xs, ys, heights, rings, prominence)
+    which = np.flatnonzero(prominence > _PROMINENCE_SIGMA * noise)
+    return _Candidates(xs[which], ys[which], prominence[which])
+
+
+def _local_level(small: SmallPicture, at: _Candidates, ring_px: float) -> FloatArray:
+    """What the sky right around differs from the background that was taken off (N), where it clearly does."""
+    n = len(at.xs)
+    level, scatter = np.empty(n, np.float32), np.empty(n, np.float32)
+    ring = _ring(max(_LEAST_RING_PX, round(ring_px / small.binning)))
+    in_parallel(surroundings, n, small.flat, at.xs, at.ys, ring, level, scatter)
+    clear = np.abs(level) > _LEVEL_SIGMA * _LEVEL_NOISE * small.noise_adu
+    return np.where(clear, level, 0.0).astype(np.float64)
+
+
+def _ring(radius_px: int) -> NDArray[np.int64]:
+    """Offsets (K, 2) of pixels on a circle; entry k lies opposite to entry k + K / 2."""
+    angle = 2 * np.pi * np.arange(_RING_POINTS // 2) / _RING_POINTS
+    half = np.rint(radius_px * np.column_stack((np.cos(angle), np.sin(angle)))).astype(np.int64)
+    return np.concatenate((half, -half))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Measured:
+    """What the kernel fills in; ``shape`` (N, 5) holds x, y, xx, yy, xy."""
+
+    shape: FloatArray
+    flux: FloatArray
+    peak: NDArray[np.float32]
+    saturated: NDArray[np.bool_]
+
+    @property
+    def a(self) -> FloatArray:
+        return np.sqrt(self._middle + self._spread)
+
+    @property
+    def b(self) -> FloatArray:
+        return np.sqrt(np.maximum(self._middle - self._spread, 1e-3))
+
+    @property
+    def fwhm_px(self) -> FloatArray:
+        return SIGMA_TO_FWHM * np.sqrt(self.a * self.b)
+
+    @property
+    def _middle(self) -> FloatArray:
+        middle: FloatArray = 0.5 * (self.shape[:, 2] + self.shape[:, 3])
+        return middle
+
+    @property
+    def _spread(self) -> FloatArray:
+        return np.hypot(0.5 * (self.shape[:, 2] - self.shape[:, 3]), self.shape[:, 4])
+
+    def take(self, which: NDArray[np.intp], flux_error: float) -> Stars:
+        xx, yy, xy = self.shape[which, 2], self.shape[which, 3], self.shape[which, 4]
+        return Stars(
+            x=self.shape[which, 0],
+            y=self.shape[which, 1],
+            flux=self.flux[which],
+            snr=self.flux[which] / max(flux_error, 1e-9),
+            fwhm_px=self.fwhm_px[which],
+            a=self.a[which],
+            b=self.b[which],
+            theta=0.5 * np.arctan2(2 * xy, xx - yy),
+            peak=self.peak[which].astype(np.float64),
+            saturated=self.saturated[which],
+        )
+
+
+def _apart(xy: FloatArray, distance: float) -> NDArray[np.bool_]:
+    """Of places, brightest first, those that have no brighter one within ``distance``."""
+    keep = np.ones(len(xy), dtype=bool)
+    for brighter, fainter in sorted(cKDTree(xy).query_pairs(distance)) if len(xy) else ():
+        if keep[brighter]:
+            keep[fainter] = False
+    return keep
+
+
+def no_stars() -> Stars:
+    """A list without a star."""
+    e = np.empty(0)
+    return Stars(e, e, e, e, e, e, e, e, e, np.empty(0, dtype=bool))
