@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from measure.detection.spreading import cells, rank_in_cell, spread
-from measure.detection.widths import StarSize, typical_size
+from measure.detection.widths import Sizes, StarSize, typical_size
 from measure.kernels.frames import Frame
 from measure.kernels.peaks import peaks, prominences, surroundings
-from measure.kernels.star_shapes import measure
+from measure.kernels.star_shapes import WINDOW_SIGMA, measure
 from measure.stars import SIGMA_TO_FWHM, Stars
 from numerics.threads import in_parallel
 
@@ -28,15 +28,17 @@ _PROMINENCE_SIGMA = 4.0
 _SMOOTHED_NOISE = 0.375  # of 1-2-1 both ways
 _MOST_PEAKS = 200_000
 _MEASURED = 1600
-_TRIED_PER_CELL = 3
-_TRIED = 192
+_TRIED_PER_CELL = 2
+_TRIED = 96
+"""So many, and as many a cell, of those that stand out in each of two rings."""
 _TRIAL_RADIUS_PX = 10.0
+_TRIAL_RING_PX = 15
 _TRIAL_SNR = 8.0
 _WIDEST_HALF_PX = 20
+_WIDEST = 0.95
+"""Of the widest that fits a window: what gets there has no end within it."""
 _MIN_FWHM_PX, _MAX_AXIS_RATIO, _APERTURE_FWHM = 1.0, 4.0, 1.5
-_PIXEL_FWHM_PX = {False: 1.35, True: 1.85}
-"""Hot pixels, single and in clusters of 2×2, are no wider, in mono and in means of a mosaic's 2×2."""
-_LEAST_WIDE = 6
+_LEAST_ROUND = 6
 _ROUND = 1.6
 _WIDTHS = (0.6, 1.7)
 """Of the typical one; a saturated star may be wider."""
@@ -44,9 +46,12 @@ _SATURATED_WIDTH = 4.0
 _LONGEST, _NARROWEST = 2.2, 0.5
 """Axes in typical ones: coma and tilt stay below, a piece of a trail does not."""
 _MIN_FLUX_SNR = 3.0
+_RIM, _RIM_SIGMA, _RIM_PIXELS = 0.5, 2.0, 16
+"""A source with so much less light around its core than a typical star, noise considered, is a hot pixel."""
 _RING_FWHM = 2.5
 _RING_POINTS = 16
 _PROMINENCE_RADII_PX = (3, 6)
+_PROMINENCE_FWHM = 1.5
 _LEAST_RING_PX = 3
 _LEVEL_SIGMA = 4.0
 _LEVEL_NOISE = 0.117  # of a ring's median, in units of an unsmoothed pixel's noise
@@ -99,21 +104,29 @@ def find_stars(
         for factor in _COARSER:
             if min(small.flat.shape) // factor < _LEAST_SMALL_PX:
                 break
-            other = finder.find(small.coarser(factor), max_stars)
+            other = finder.find(small.coarser(factor), max_stars, _WIDEST_HALF_PX * factor)
             found = other if len(other) > len(found) else found
     return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Candidates:
-    """Peaks (N) of a small picture: places in small pixels, and how far each stands out."""
+    """Peaks (N) of a small picture: places in small pixels, heights, and cells of the frame."""
 
     xs: NDArray[np.int64]
     ys: NDArray[np.int64]
-    prominence: NDArray[np.float32]
+    heights: NDArray[np.float32]
+    cell: NDArray[np.intp]
 
     def take(self, which: NDArray[np.intp]) -> _Candidates:
-        return _Candidates(self.xs[which], self.ys[which], self.prominence[which])
+        return _Candidates(self.xs[which], self.ys[which], self.heights[which], self.cell[which])
+
+    def prominence(self, small: SmallPicture, *radii_px: int) -> NDArray[np.float32]:
+        """How far each stands out on all sides (R, N), seen from so many small pixels away."""
+        found = np.empty((len(radii_px), len(self.xs)), np.float32)
+        rings = np.stack([_ring(radius) for radius in radii_px])
+        in_parallel(prominences, len(self.xs), small.flat, self.xs, self.ys, self.heights, rings, found)
+        return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,41 +136,39 @@ class _Finder:
     saturation_adu: float
     mosaic: bool
 
-    def find(self, small: SmallPicture, max_stars: int) -> Stars:
+    def find(self, small: SmallPicture, max_stars: int, widest_half_px: int = _WIDEST_HALF_PX) -> Stars:
         if not small.noise_adu > 0:
             return no_stars()
-        candidates = _candidates(small)
-        shape = small.flat.shape
-        cell = cells(candidates.xs.astype(np.float64), candidates.ys.astype(np.float64), shape)
-        rank = rank_in_cell(cell, candidates.prominence)
-        tried = np.flatnonzero(rank < _TRIED_PER_CELL)
-        if len(tried) < _TRIED:
-            tried = np.lexsort((-candidates.prominence, rank))[:_TRIED]
-        size = self._typical(small, candidates.take(tried), cell[tried])
+        least = _PROMINENCE_SIGMA * _SMOOTHED_NOISE * small.noise_adu
+        candidates = _peaks(small)
+        prominence = candidates.prominence(small, *_PROMINENCE_RADII_PX)
+        clear = np.flatnonzero(prominence.max(axis=0) > least)
+        candidates, prominence = candidates.take(clear), prominence[:, clear]
+        tried = np.unique(np.concatenate([_first_of_cells(candidates.cell, each) for each in prominence]))
+        size = self._typical(small, candidates.take(tried), widest_half_px)
         if size is None:
             return no_stars()
-        candidates = candidates.take(spread(cell, candidates.prominence, max(_MEASURED, max_stars)))
-        return self._stars(small, candidates, size, max_stars)
+        radius = max(_PROMINENCE_RADII_PX[0], round(_PROMINENCE_FWHM * size.fwhm_px / small.binning))
+        sharp = candidates.prominence(small, radius)[0]
+        clear = np.flatnonzero(sharp > least)
+        chosen = clear[spread(candidates.cell[clear], sharp[clear], max(_MEASURED, max_stars))]
+        return self._stars(small, candidates.take(chosen), size, max_stars)
 
-    def _typical(self, small: SmallPicture, tried: _Candidates, cell: NDArray[np.intp]) -> StarSize | None:
+    def _typical(self, small: SmallPicture, tried: _Candidates, half_px: int) -> StarSize | None:
         """The size of the frame's stars, from some candidates of each of its cells."""
-        found = self._measured(small, tried, _WIDEST_HALF_PX, _TRIAL_RADIUS_PX, _WIDEST_HALF_PX)
+        shrink = half_px / _WIDEST_HALF_PX
+        found = self._measured(small, tried, half_px, _TRIAL_RADIUS_PX * shrink, _TRIAL_RING_PX * shrink)
         fwhm, a, b = found.fwhm_px, found.a, found.b
         error = self.noise_adu * np.sqrt(np.pi) * 2 * np.maximum(np.nan_to_num(fwhm), 1.0)
-        good = (fwhm > _MIN_FWHM_PX) & (found.peak > 0) & (found.flux > _TRIAL_SNR * error)
-        wide, clear, round_ = (
-            fwhm > _PIXEL_FWHM_PX[self.mosaic],
-            ~found.saturated,
-            a < _ROUND * b,
-        )
-        for which in (good & wide & clear & round_, good & wide & clear, good & clear & round_, good & clear):
-            if which.sum() >= _LEAST_WIDE:
-                break
-        else:
-            which = next((each for each in (good & clear, good) if each.any()), fwhm > _MIN_FWHM_PX)
-        which = np.flatnonzero(which)
-        crowd = np.bincount(cell[which], minlength=1) if len(which) else np.ones(1)
-        return typical_size(fwhm[which], a[which], b[which], 1.0 / crowd[cell[which]])
+        good = (fwhm > _MIN_FWHM_PX) & (a < _WIDEST * half_px / WINDOW_SIGMA)
+        bright = good & (found.flux > _TRIAL_SNR * error)
+        clear, round_ = ~found.saturated, a < _ROUND * b
+        choices = (bright & clear & round_, bright & clear, good & clear & round_, good & clear, good)
+        enough = (each for each in choices if each.sum() >= _LEAST_ROUND)
+        which = np.flatnonzero(next(enough, good))
+        crowd = np.bincount(tried.cell[which], minlength=1)
+        weight = 1.0 / crowd[tried.cell[which]]
+        return typical_size(Sizes(fwhm[which], a[which], b[which], found.boxes[which], weight))
 
     def _stars(self, small: SmallPicture, chosen: _Candidates, size: StarSize, max_stars: int) -> Stars:
         radius = _APERTURE_FWHM * max(size.fwhm_px, 1.5)
@@ -165,6 +176,7 @@ class _Finder:
         found = self._measured(small, chosen, half, radius, _RING_FWHM * size.fwhm_px)
         error = max(self.noise_adu * np.sqrt(np.pi) * radius, 1e-9)
         relative = found.fwhm_px / size.fwhm_px
+        around = found.boxes[:, 1] - found.boxes[:, 0]
         low, high = _WIDTHS
         widest = np.where(found.saturated, _SATURATED_WIDTH, high)
         longest = np.where(found.saturated, _SATURATED_WIDTH, _LONGEST)
@@ -176,6 +188,7 @@ class _Finder:
             & (found.b > _NARROWEST * size.b_px)
             & (found.a < _MAX_AXIS_RATIO * found.b)
             & (found.flux > _MIN_FLUX_SNR * error)
+            & (around > _RIM * size.rim * found.boxes[:, 1] - _RIM_SIGMA * self.noise_adu * _RIM_PIXELS**0.5)
         )
         which = np.flatnonzero(star)
         which = which[np.argsort(-found.flux[which], kind="stable")]
@@ -191,26 +204,31 @@ class _Finder:
         n = len(at.xs)
         level = small.level_adu[at.ys, at.xs].astype(np.float64) + _local_level(small, at, ring_px)
         x, y = (np.asarray((each + 0.5) * small.binning - 0.5, np.float64) for each in (at.xs, at.ys))
-        result = _Measured(np.empty((n, 5)), np.empty(n), np.empty(n, np.float32), np.zeros(n, np.bool_))
+        result = _Measured(
+            *(np.empty((n, 5)), np.empty((n, 2)), np.empty(n)),
+            *(np.empty(n, np.float32), np.zeros(n, np.bool_)),
+        )
         in_parallel(
             *(measure, n, self.frame, self.saturation_adu, x, y, level, half, radius, self.mosaic),
-            *(result.shape, result.flux, result.peak, result.saturated),
+            *(result.shape, result.boxes, result.flux, result.peak, result.saturated),
         )
         return result
 
 
-def _candidates(small: SmallPicture) -> _Candidates:
-    """Peaks that reach the threshold and stand out on all sides by more than noise and slopes do."""
+def _peaks(small: SmallPicture) -> _Candidates:
+    """All peaks that reach the threshold."""
     xs, ys = np.empty(_MOST_PEAKS, np.int64), np.empty(_MOST_PEAKS, np.int64)
     heights = np.empty(_MOST_PEAKS, np.float32)
-    noise = _SMOOTHED_NOISE * small.noise_adu
-    n = peaks(small.flat, np.float32(_THRESHOLD_SIGMA * noise), xs, ys, heights)
-    xs, ys, heights = xs[:n], ys[:n], heights[:n]
-    prominence = np.empty(n, np.float32)
-    rings = np.stack([_ring(radius) for radius in _PROMINENCE_RADII_PX])
-    in_parallel(prominences, n, small.flat, xs, ys, heights, rings, prominence)
-    which = np.flatnonzero(prominence > _PROMINENCE_SIGMA * noise)
-    return _Candidates(xs[which], ys[which], prominence[which])
+    n = peaks(small.flat, np.float32(_THRESHOLD_SIGMA * _SMOOTHED_NOISE * small.noise_adu), xs, ys, heights)
+    xs, ys = xs[:n], ys[:n]
+    return _Candidates(xs, ys, heights[:n], cells(xs.astype(float), ys.astype(float), small.flat.shape))
+
+
+def _first_of_cells(cell: NDArray[np.intp], value: NDArray[np.float32]) -> NDArray[np.intp]:
+    """Those of the largest ``value`` of each cell, more where there are few cells."""
+    rank = rank_in_cell(cell, value)
+    first = np.flatnonzero(rank < _TRIED_PER_CELL)
+    return first if len(first) >= _TRIED else np.lexsort((-value, rank))[:_TRIED]
 
 
 def _local_level(small: SmallPicture, at: _Candidates, ring_px: float) -> FloatArray:
@@ -232,9 +250,12 @@ def _ring(radius_px: int) -> NDArray[np.int64]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Measured:
-    """What the kernel fills in; ``shape`` (N, 5) holds x, y, xx, yy, xy."""
+    """What the kernel fills in; ``shape`` (N, 5) holds x, y, xx, yy, xy, ``boxes`` (N, 2) the light
+    in 3×3 and 5×5 pixels.
+    """
 
     shape: FloatArray
+    boxes: FloatArray
     flux: FloatArray
     peak: NDArray[np.float32]
     saturated: NDArray[np.bool_]

@@ -70,11 +70,10 @@ def prominences(first, last, flat, xs, ys, heights, rings, prominence):  # type:
     ``rings`` (R, 2K, 2) holds offsets (x, y) whose entries k and k + K lie opposite each other. In each
     direction a peak must stand out over the lower one of the two opposite pixels: a star does, while a
     trail, a spike, an edge or the slope of a halo has a direction along which it stays as bright. The
-    smallest of the directions counts, and of the rings the one that shows the most. Fills ``prominence`` (N).
+    smallest of the directions counts. Fills ``prominence`` (R, N).
     """
     half = rings.shape[1] // 2
     for n in range(first, last):
-        best = np.float32(0)
         for r in range(rings.shape[0]):
             least = np.float32(np.inf)
             for k in range(half):
@@ -83,9 +82,7 @@ def prominences(first, last, flat, xs, ys, heights, rings, prominence):  # type:
                 low = one if other - other != 0 or one < other else other
                 if low - low == 0:
                     least = min(least, heights[n] - low)
-            if least < np.float32(np.inf):
-                best = max(best, least)
-        prominence[n] = best
+            prominence[r, n] = least if least < np.float32(np.inf) else np.float32(0)
 
 
 @kernel(fast=True)

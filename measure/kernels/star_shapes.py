@@ -12,17 +12,20 @@ _SETTLED = 2e-4
 """Rounds end when they move a star by fewer pixels than this, and change its variances by ten times that."""
 _REACH_SIGMA = 4.5  # where the weight has fallen to 4e-5
 _MIN_VARIANCE = 0.12
+WINDOW_SIGMA = 1.5
+"""The widest star that is measured has half a window over so many standard deviations."""
 
 
 @kernel(fast=True)
 def measure(  # type: ignore[no-untyped-def]
-    first, last, frame, saturation, x, y, level, half, radius, mosaic, shape, flux, peak, full
+    first, last, frame, saturation, x, y, level, half, radius, mosaic, shape, boxes, flux, peak, full
 ):
     """Measure some of the N stars at about (``x``, ``y``) of a raw frame over the sky ``level`` (N).
 
     ``shape`` (N, 5) receives x, y and the variances xx, yy, xy by adaptive moments (Bernstein & Jarvis 2002,
-    see :mod:`measure.moments`), not-a-number for what is no star; ``flux`` the sum within ``radius``;
-    ``peak`` the highest pixel; ``full`` whether a pixel in reach of the core is saturated. Of a ``mosaic``,
+    see :mod:`measure.moments`), not-a-number for what is no star; ``boxes`` (N, 2) the sums of the 3×3
+    and 5×5 pixels around it; ``flux`` the sum within ``radius``; ``peak`` the highest pixel; ``full``
+    whether a pixel in reach of the core is saturated. Of a ``mosaic``,
     2×2 pixels are averaged first: they hold every colour wherever they lie, and widen a star about as much as
     a demosaic does.
     """
@@ -69,7 +72,7 @@ def measure(  # type: ignore[no-untyped-def]
         peak[n] = highest
         cx, cy = x[n] - column, y[n] - row
         xx, yy, xy = 2.0, 2.0, 0.0
-        largest = (half / 1.5) ** 2
+        largest = (half / WINDOW_SIGMA) ** 2
         lost = False
         for _ in range(_ROUNDS):
             determinant = xx * yy - xy * xy
@@ -115,7 +118,7 @@ def measure(  # type: ignore[no-untyped-def]
         if lost or np.hypot(cx, cy) > half / 2:
             for k in range(5):
                 shape[n, k] = np.nan
-            flux[n] = np.nan
+            flux[n] = boxes[n, 0] = boxes[n, 1] = np.nan
             continue
         aside = 0.5 if mosaic else 0.0  # where a mean of 2×2 pixels lies
         shape[n, 0], shape[n, 1] = column + cx + aside, row + cy + aside
@@ -128,3 +131,10 @@ def measure(  # type: ignore[no-untyped-def]
                 if inside > 0:
                     total += stamp[j, i] * min(inside, 1.0)
         flux[n] = total
+        column, row = int(np.round(half + cx)), int(np.round(half + cy))
+        for k in range(2):
+            total, reach = 0.0, k + 1
+            for j in range(max(row - reach, 0), min(row + reach + 1, side)):
+                for i in range(max(column - reach, 0), min(column + reach + 1, side)):
+                    total += stamp[j, i]
+            boxes[n, k] = total
