@@ -177,10 +177,10 @@ def _when(path: Path) -> datetime:
 def _seen(source: StoredSub) -> Sightings:
     raw = counts(read_frame(source.path).pixels)
     placed = source.placed
-    stars = look(
+    seen = look(
         raw,
         settled_at(source.masters, placed.dark_factor, placed.shift_adu),
         saturation_adu=saturation_level_adu(raw),
         bayer_pattern=placed.bayer_pattern,
-    ).stars
-    return Sightings(_when(source.path), placed.warp.forwards(stars.xy))
+    )
+    return Sightings.of(_when(source.path), seen.stars, seen.extended, placed.warp)

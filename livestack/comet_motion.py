@@ -17,6 +17,8 @@ from scipy.spatial import cKDTree
 from library.frames import FrameMeta
 from livestack.errors import CometError
 from livestack.geometry import Points
+from livestack.warp import Warp
+from measure.stars import Stars
 
 _SEARCHED_SUBS = 40
 _SAME_PLACE_PX = 2.0
@@ -66,6 +68,12 @@ class Sightings:
 
     when: datetime
     places: Points
+
+    @classmethod
+    def of(cls, when: datetime, stars: Stars, extended: Stars, warp: Warp) -> Sightings:
+        """Stars and extended sources of a sub, which ``warp`` takes onto the reference."""
+        brightest = np.argsort(-np.concatenate((stars.flux, extended.flux)), kind="stable")
+        return cls(when, warp.forwards(np.concatenate((stars.xy, extended.xy))[brightest]))
 
 
 def middle_of(meta: FrameMeta) -> datetime | None:

@@ -87,6 +87,9 @@ class Outcome:
     """The share of the smaller field, its own or the reference's, that both show."""
 
     stars: Stars | None
+    extended: Stars | None
+    """What is wider than a star: galaxies, a comet."""
+
     fwhm_px: float | None
     background_adu: float | None
     dark_scaling: Scaling | None
@@ -102,6 +105,7 @@ class _Progress:
     placed: Placed | None = None
     overlap: float | None = None
     stars: Stars | None = None
+    extended: Stars | None = None
     fwhm_px: float | None = None
     background_adu: float | None = None
     dark_scaling: Scaling | None = None
@@ -200,6 +204,7 @@ class LiveStack:
             placed=done.placed,
             overlap=done.overlap,
             stars=done.stars,
+            extended=done.extended,
             fwhm_px=done.fwhm_px,
             background_adu=done.background_adu,
             dark_scaling=done.dark_scaling,
@@ -258,7 +263,8 @@ class LiveStack:
     def _look(self, sub: Sub, done: _Progress) -> tuple[Calibrating, Look]:
         with done.stage("look"):
             calibrating, seen = _seen(sub)
-            done.stars, done.dark_scaling = seen.stars, calibrating.dark_scaling
+            done.stars, done.extended = seen.stars, seen.extended
+            done.dark_scaling = calibrating.dark_scaling
             done.fwhm_px, done.background_adu = typical_fwhm_px(seen.stars), seen.sky.median_adu
             if len(seen.stars) < self._settings.min_stars:
                 raise _NotThisOne(

@@ -349,6 +349,7 @@ def _remembered(entry: Entry) -> Outcome:
         placed=None,
         overlap=None,
         stars=None,
+        extended=None,
         fwhm_px=None,
         background_adu=None,
         dark_scaling=None,

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from livestack.dark_scaling import Scaling
 from livestack.geometry import size
 from livestack.kernels.keys import Coding, weight_class
-from livestack.look import Look, look
+from livestack.look import Look
 from livestack.masters import Masters
 from livestack.normalise import Mesh, level_surface
 from livestack.placing import Demosaic, Interpolation, Placed
 from livestack.planes import Light, Planes
 from livestack.survey import Raw
 from livestack.warp import Warp
+from measure.detection.picture import detect
 from measure.noise import background_noise
 from measure.stars import Stars, typical_fwhm_px
 
@@ -228,7 +229,7 @@ def _grey(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
 def _stars(image: NDArray[np.float32], coverage: NDArray[np.uint16]) -> Stars:
     """Those of a picture, in place: a copy of it is what a small machine may not have."""
     _where_unseen(image, coverage, np.nan)
-    stars = look(image, Masters(), saturation_adu=np.inf, search=False).stars
+    stars = detect(image).stars
     _where_unseen(image, coverage, 0.0)
     return stars
 

@@ -18,7 +18,7 @@ from measure.detection.widths import Sizes, StarSize, typical_size
 from measure.kernels.frames import Frame
 from measure.kernels.peaks import peaks, prominences, surroundings
 from measure.kernels.star_shapes import WINDOW_SIGMA, measure
-from measure.stars import SIGMA_TO_FWHM, Stars
+from measure.stars import SIGMA_TO_FWHM, Stars, no_stars
 from numerics.threads import in_parallel
 
 FloatArray = NDArray[np.float64]
@@ -48,6 +48,8 @@ _LONGEST, _NARROWEST = 2.2, 0.5
 _MIN_FLUX_SNR = 3.0
 _RIM, _RIM_SIGMA, _RIM_PIXELS = 0.5, 2.0, 16
 """A source with so much less light around its core than a typical star, noise considered, is a hot pixel."""
+_WIDE_AXIS = 1.3
+"""An extended source is wider than a star along both axes; a trail is not."""
 _RING_FWHM = 2.5
 _RING_POINTS = 16
 _PROMINENCE_RADII_PX = (3, 6)
@@ -84,7 +86,15 @@ class SmallPicture:
         return SmallPicture(flat, level, self.noise_adu / factor, self.binning * factor)
 
 
-def find_stars(
+@dataclass(frozen=True, slots=True, eq=False)
+class Sources:
+    """What a frame shows: its ``stars``, and what is ``extended``: galaxies, comets, wide double stars."""
+
+    stars: Stars
+    extended: Stars
+
+
+def find_sources(
     frame: Frame,
     small: SmallPicture,
     *,
@@ -92,20 +102,20 @@ def find_stars(
     saturation_adu: float,
     mosaic: bool,
     max_stars: int = 1000,
-) -> Stars:
-    """Find up to ``max_stars`` stars of a frame, spread over it, brightest first.
+) -> Sources:
+    """Find up to ``max_stars`` stars of a frame, spread over it, brightest first, and what is wider.
 
     ``noise_adu`` is that of one full pixel's background; a star is saturated if a raw pixel near its core
     reaches ``saturation_adu``; ``mosaic`` tells that pixels have different colours.
     """
     finder = _Finder(frame, noise_adu, saturation_adu, mosaic)
     found = finder.find(small, max_stars)
-    if len(found) < _ENOUGH_STARS:
+    if len(found.stars) < _ENOUGH_STARS:
         for factor in _COARSER:
             if min(small.flat.shape) // factor < _LEAST_SMALL_PX:
                 break
             other = finder.find(small.coarser(factor), max_stars, _WIDEST_HALF_PX * factor)
-            found = other if len(other) > len(found) else found
+            found = other if len(other.stars) > len(found.stars) else found
     return found
 
 
@@ -136,9 +146,9 @@ class _Finder:
     saturation_adu: float
     mosaic: bool
 
-    def find(self, small: SmallPicture, max_stars: int, widest_half_px: int = _WIDEST_HALF_PX) -> Stars:
+    def find(self, small: SmallPicture, max_stars: int, widest_half_px: int = _WIDEST_HALF_PX) -> Sources:
         if not small.noise_adu > 0:
-            return no_stars()
+            return Sources(no_stars(), no_stars())
         least = _PROMINENCE_SIGMA * _SMOOTHED_NOISE * small.noise_adu
         candidates = _peaks(small)
         prominence = candidates.prominence(small, *_PROMINENCE_RADII_PX)
@@ -147,12 +157,12 @@ class _Finder:
         tried = np.unique(np.concatenate([_first_of_cells(candidates.cell, each) for each in prominence]))
         size = self._typical(small, candidates.take(tried), widest_half_px)
         if size is None:
-            return no_stars()
+            return Sources(no_stars(), no_stars())
         radius = max(_PROMINENCE_RADII_PX[0], round(_PROMINENCE_FWHM * size.fwhm_px / small.binning))
         sharp = candidates.prominence(small, radius)[0]
         clear = np.flatnonzero(sharp > least)
         chosen = clear[spread(candidates.cell[clear], sharp[clear], max(_MEASURED, max_stars))]
-        return self._stars(small, candidates.take(chosen), size, max_stars)
+        return self._sorted(small, candidates.take(chosen), size, max_stars)
 
     def _typical(self, small: SmallPicture, tried: _Candidates, half_px: int) -> StarSize | None:
         """The size of the frame's stars, from some candidates of each of its cells."""
@@ -170,32 +180,48 @@ class _Finder:
         weight = 1.0 / crowd[tried.cell[which]]
         return typical_size(Sizes(fwhm[which], a[which], b[which], found.boxes[which], weight))
 
-    def _stars(self, small: SmallPicture, chosen: _Candidates, size: StarSize, max_stars: int) -> Stars:
+    def _sorted(self, small: SmallPicture, chosen: _Candidates, size: StarSize, max_stars: int) -> Sources:
+        """Measure candidates, and tell stars, extended sources and artefacts apart."""
         radius = _APERTURE_FWHM * max(size.fwhm_px, 1.5)
         half = int(np.ceil(radius)) + 1
         found = self._measured(small, chosen, half, radius, _RING_FWHM * size.fwhm_px)
         error = max(self.noise_adu * np.sqrt(np.pi) * radius, 1e-9)
         relative = found.fwhm_px / size.fwhm_px
         around = found.boxes[:, 1] - found.boxes[:, 0]
+        least_around = _RIM * size.rim * found.boxes[:, 1] - _RIM_SIGMA * self.noise_adu * _RIM_PIXELS**0.5
         low, high = _WIDTHS
-        widest = np.where(found.saturated, _SATURATED_WIDTH, high)
-        longest = np.where(found.saturated, _SATURATED_WIDTH, _LONGEST)
-        star = (
+        source = (
             (found.fwhm_px > _MIN_FWHM_PX)
             & (relative > low)
-            & (relative < widest)
-            & (found.a < longest * size.a_px)
-            & (found.b > _NARROWEST * size.b_px)
             & (found.a < _MAX_AXIS_RATIO * found.b)
             & (found.flux > _MIN_FLUX_SNR * error)
-            & (around > _RIM * size.rim * found.boxes[:, 1] - _RIM_SIGMA * self.noise_adu * _RIM_PIXELS**0.5)
+            & (around > least_around)
         )
-        which = np.flatnonzero(star)
+        star = (
+            source
+            & (relative < np.where(found.saturated, _SATURATED_WIDTH, high))
+            & (found.a < np.where(found.saturated, _SATURATED_WIDTH, _LONGEST) * size.a_px)
+            & (found.b > _NARROWEST * size.b_px)
+        )
+        wide = source & ~star & (relative > high) & (found.b > _WIDE_AXIS * size.b_px)
+        return Sources(*(self._listed(small, found, each, size, max_stars, error) for each in (star, wide)))
+
+    def _listed(
+        self,
+        small: SmallPicture,
+        found: _Measured,
+        these: NDArray[np.bool_],
+        size: StarSize,
+        most: int,
+        error: float,
+    ) -> Stars:
+        """Those of ``these`` that have no brighter neighbour, spread over the frame, brightest first."""
+        which = np.flatnonzero(these)
         which = which[np.argsort(-found.flux[which], kind="stable")]
         which = which[_apart(found.shape[which, :2], size.fwhm_px)]
         rows, columns = (side * small.binning for side in small.flat.shape)
         cell = cells(found.shape[which, 0], found.shape[which, 1], (rows, columns))
-        return found.take(which[spread(cell, found.flux[which], max_stars)], error)
+        return found.take(which[spread(cell, found.flux[which], most)], error)
 
     def _measured(
         self, small: SmallPicture, at: _Candidates, half: int, radius: float, ring_px: float
@@ -304,9 +330,3 @@ def _apart(xy: FloatArray, distance: float) -> NDArray[np.bool_]:
         if keep[brighter]:
             keep[fainter] = False
     return keep
-
-
-def no_stars() -> Stars:
-    """A list without a star."""
-    e = np.empty(0)
-    return Stars(e, e, e, e, e, e, e, e, e, np.empty(0, dtype=bool))

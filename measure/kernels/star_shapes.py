@@ -22,8 +22,9 @@ def measure(  # type: ignore[no-untyped-def]
 ):
     """Measure some of the N stars at about (``x``, ``y``) of a raw frame over the sky ``level`` (N).
 
-    ``shape`` (N, 5) receives x, y and the variances xx, yy, xy by adaptive moments (Bernstein & Jarvis 2002,
-    see :mod:`measure.moments`), not-a-number for what is no star; ``boxes`` (N, 2) the sums of the 3×3
+    ``shape`` (N, 5) receives x, y and the variances xx, yy, xy by adaptive moments: the weight is a
+    Gaussian matched to the star itself (Bernstein & Jarvis 2002, AJ 123, 583), so that a width does not
+    hang on the signal-to-noise ratio; not-a-number for what is no star; ``boxes`` (N, 2) the sums of the 3×3
     and 5×5 pixels around it; ``flux`` the sum within ``radius``; ``peak`` the highest pixel; ``full``
     whether a pixel in reach of the core is saturated. Of a ``mosaic``,
     2×2 pixels are averaged first: they hold every colour wherever they lie, and widen a star about as much as

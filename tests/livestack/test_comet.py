@@ -82,11 +82,12 @@ def night(slower: float = 1.0) -> Night:
         assert isinstance(outcome.event, SubAccepted), outcome.event
         assert outcome.placed is not None
         assert outcome.stars is not None
+        assert outcome.extended is not None
         middle = middle_of(one.meta)
         assert middle is not None
         subs.append(one)
         placed.append(CometSub(open=again(one), placed=outcome.placed, when=middle))
-        seen.append(Sightings(middle, outcome.placed.warp.forwards(outcome.stars.xy)))
+        seen.append(Sightings.of(middle, outcome.stars, outcome.extended, outcome.placed.warp))
     return Night(subs, stack, placed, seen)
 
 

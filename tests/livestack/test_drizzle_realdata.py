@@ -16,7 +16,8 @@ from livestack.masters import Masters
 from livestack.placing import Placed
 from livestack.survey import counts, framed
 from measure.kernels.frames import Frame
-from measure.stars import detect, typical_fwhm_px
+from measure.stars import typical_fwhm_px
+from tests.support.sep_stars import detect
 
 pytestmark = pytest.mark.realdata
 

@@ -18,8 +18,9 @@ from livestack.placing import Interpolation, Placed
 from livestack.planes import Integrated, Light, Planes
 from livestack.survey import Patches, survey_frame
 from livestack.warp import Bend, Warp
-from measure.stars import detect, typical_fwhm_px
+from measure.stars import typical_fwhm_px
 from tests.livestack.sky import draw_stars, motion
+from tests.support.sep_stars import detect
 
 SHAPE = (200, 640)
 LEVEL, SIGMA = 500.0, 10.0
