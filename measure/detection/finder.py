@@ -27,9 +27,9 @@ _THRESHOLD_SIGMA = 5.0
 _PROMINENCE_SIGMA = 4.0
 _SMOOTHED_NOISE = 0.375  # of 1-2-1 both ways
 _MOST_PEAKS = 200_000
-_MEASURED = 1600
-_TRIED_PER_CELL = 2
-_TRIED = 96
+_MEASURED = 1500
+_TRIED_PER_CELL = 1
+_TRIED = 64
 """So many, and as many a cell, of those that stand out in each of two rings."""
 _TRIAL_RADIUS_PX = 10.0
 _TRIAL_RING_PX = 15
@@ -131,11 +131,24 @@ class _Candidates:
     def take(self, which: NDArray[np.intp]) -> _Candidates:
         return _Candidates(self.xs[which], self.ys[which], self.heights[which], self.cell[which])
 
-    def prominence(self, small: SmallPicture, *radii_px: int) -> NDArray[np.float32]:
-        """How far each stands out on all sides (R, N), seen from so many small pixels away."""
+    def prominence(self, small: SmallPicture, least: float, *radii_px: int) -> NDArray[np.float32]:
+        """How far each stands out on all sides (R, N), seen from so many small pixels away.
+
+        Of those that do not reach ``least`` it is not known by how much.
+        """
         found = np.empty((len(radii_px), len(self.xs)), np.float32)
         rings = np.stack([_ring(radius) for radius in radii_px])
-        in_parallel(prominences, len(self.xs), small.flat, self.xs, self.ys, self.heights, rings, found)
+        in_parallel(
+            prominences,
+            len(self.xs),
+            small.flat,
+            self.xs,
+            self.ys,
+            self.heights,
+            rings,
+            np.float32(least),
+            found,
+        )
         return found
 
 
@@ -151,7 +164,7 @@ class _Finder:
             return Sources(no_stars(), no_stars())
         least = _PROMINENCE_SIGMA * _SMOOTHED_NOISE * small.noise_adu
         candidates = _peaks(small)
-        prominence = candidates.prominence(small, *_PROMINENCE_RADII_PX)
+        prominence = candidates.prominence(small, least, *_PROMINENCE_RADII_PX)
         clear = np.flatnonzero(prominence.max(axis=0) > least)
         candidates, prominence = candidates.take(clear), prominence[:, clear]
         tried = np.unique(np.concatenate([_first_of_cells(candidates.cell, each) for each in prominence]))
@@ -159,7 +172,9 @@ class _Finder:
         if size is None:
             return Sources(no_stars(), no_stars())
         radius = max(_PROMINENCE_RADII_PX[0], round(_PROMINENCE_FWHM * size.fwhm_px / small.binning))
-        sharp = candidates.prominence(small, radius)[0]
+        sharp = prominence[0]
+        if radius != _PROMINENCE_RADII_PX[0]:
+            sharp = candidates.prominence(small, least, radius)[0]
         clear = np.flatnonzero(sharp > least)
         chosen = clear[spread(candidates.cell[clear], sharp[clear], max(_MEASURED, max_stars))]
         return self._sorted(small, candidates.take(chosen), size, max_stars)

@@ -64,13 +64,14 @@ def _smooth(flat, y, x):  # type: ignore[no-untyped-def]
 
 
 @kernel(fast=True)
-def prominences(first, last, flat, xs, ys, heights, rings, prominence):  # type: ignore[no-untyped-def]
+def prominences(first, last, flat, xs, ys, heights, rings, enough, prominence):  # type: ignore[no-untyped-def]
     """Measure how far some of N peaks stand out in every direction.
 
     ``rings`` (R, 2K, 2) holds offsets (x, y) whose entries k and k + K lie opposite each other. In each
     direction a peak must stand out over the lower one of the two opposite pixels: a star does, while a
     trail, a spike, an edge or the slope of a halo has a direction along which it stays as bright. The
-    smallest of the directions counts. Fills ``prominence`` (R, N).
+    smallest of the directions counts; one that is not above ``enough`` ends the look. Fills ``prominence``
+    (R, N).
     """
     half = rings.shape[1] // 2
     for n in range(first, last):
@@ -82,6 +83,8 @@ def prominences(first, last, flat, xs, ys, heights, rings, prominence):  # type:
                 low = one if other - other != 0 or one < other else other
                 if low - low == 0:
                     least = min(least, heights[n] - low)
+                    if least <= enough:
+                        break
             prominence[r, n] = least if least < np.float32(np.inf) else np.float32(0)
 
 
