@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 SIGMA_TO_FWHM = 2.0 * float(np.sqrt(2.0 * np.log(2.0)))
 
+_CLEAR_SNR = 10.0
+
 
 @dataclass(frozen=True, slots=True)
 class Stars:
@@ -43,11 +45,11 @@ class Stars:
         return Stars(**{field.name: getattr(self, field.name)[which] for field in fields(self)})
 
 
-def typical_fwhm_px(stars: Stars, *, brightest: int = 200) -> float:
-    """Return the median FWHM of the brightest stars, unsaturated if there are such; NaN without any star."""
-    usable = np.flatnonzero(~stars.saturated)[:brightest]
-    clear = usable[stars.snr[usable] > 10]
-    widths = next((stars.fwhm_px[which] for which in (clear, usable) if len(which)), stars.fwhm_px)
+def typical_fwhm_px(stars: Stars) -> float:
+    """Return the median FWHM of all clear stars, unsaturated if there are such; NaN without any star."""
+    usable = ~stars.saturated
+    clear = usable & (stars.snr > _CLEAR_SNR)
+    widths = next((stars.fwhm_px[which] for which in (clear, usable) if which.any()), stars.fwhm_px)
     return float(np.median(widths)) if len(widths) else float("nan")
 
 

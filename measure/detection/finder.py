@@ -18,7 +18,7 @@ from measure.detection.widths import Sizes, StarSize, typical_size
 from measure.kernels.frames import Frame
 from measure.kernels.peaks import peaks, prominences, surroundings
 from measure.kernels.star_shapes import WINDOW_SIGMA, measure
-from measure.stars import SIGMA_TO_FWHM, Stars, no_stars
+from measure.stars import SIGMA_TO_FWHM, Stars, no_stars, typical_fwhm_px
 from numerics.threads import in_parallel
 
 FloatArray = NDArray[np.float64]
@@ -58,7 +58,11 @@ _LEAST_RING_PX = 3
 _LEVEL_SIGMA = 4.0
 _LEVEL_NOISE = 0.117  # of a ring's median, in units of an unsmoothed pixel's noise
 _ENOUGH_STARS = 20
-_COARSER = (2, 4)
+_COARSER = (2, 4, 8)
+_MOST_SMALL_FWHM = 7.0
+"""Wider stars, in small pixels, are discs and rings with several peaks each: a coarser picture has one."""
+_STILL = 0.4
+"""A coarser picture of wide stars is taken if it shows so many of them."""
 _LEAST_SMALL_PX = 64
 
 
@@ -110,12 +114,14 @@ def find_sources(
     """
     finder = _Finder(frame, noise_adu, saturation_adu, mosaic)
     found = finder.find(small, max_stars)
-    if len(found.stars) < _ENOUGH_STARS:
-        for factor in _COARSER:
-            if min(small.flat.shape) // factor < _LEAST_SMALL_PX:
-                break
-            other = finder.find(small.coarser(factor), max_stars, _WIDEST_HALF_PX * factor)
-            found = other if len(other.stars) > len(found.stars) else found
+    for factor in _COARSER:
+        wide = typical_fwhm_px(found.stars) > _MOST_SMALL_FWHM * small.binning * factor / 2
+        few = len(found.stars) < _ENOUGH_STARS
+        if not (wide or few) or min(small.flat.shape) // factor < _LEAST_SMALL_PX:
+            break
+        other = finder.find(small.coarser(factor), max_stars, _WIDEST_HALF_PX * factor)
+        if len(other.stars) > (_STILL if wide else 1.0) * len(found.stars):
+            found = other
     return found
 
 
@@ -169,6 +175,9 @@ class _Finder:
         candidates, prominence = candidates.take(clear), prominence[:, clear]
         tried = np.unique(np.concatenate([_first_of_cells(candidates.cell, each) for each in prominence]))
         size = self._typical(small, candidates.take(tried), widest_half_px)
+        if size is not None and size.is_pixel:  # stars may be few among hot pixels
+            more = spread(candidates.cell, prominence.max(axis=0), _MEASURED)
+            size = self._typical(small, candidates.take(more), widest_half_px)
         if size is None:
             return Sources(no_stars(), no_stars())
         radius = max(_PROMINENCE_RADII_PX[0], round(_PROMINENCE_FWHM * size.fwhm_px / small.binning))

@@ -66,7 +66,8 @@ def detect_on(
     flat = filled - sky.level_adu
     if masked:
         flat[blank] = 0.0
-    noise = line_noise(small[:: max(1, small.size // _NOISE_SAMPLES)])
+    some = slice(None, None, max(1, small.size // _NOISE_SAMPLES))
+    noise = line_noise(np.where(blank[some], np.float32(np.nan), small[some]))
     found = find_sources(
         frame,
         SmallPicture(flat, sky.level_adu, noise if noise > 0 else sky.rms_adu, binning),

@@ -31,6 +31,11 @@ class StarSize(NamedTuple):
     b_px: float
     rim: float
 
+    @property
+    def is_pixel(self) -> bool:
+        """Whether it is as sharp as hot pixels and clusters of them are."""
+        return self.rim <= _LEAST_RIM
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sizes:
@@ -65,7 +70,7 @@ def typical_size(sources: Sizes) -> StarSize | None:
         middle = width[int(np.argmax(near @ weight))]
         member = (np.abs(width - middle) < _MEMBER * _BANDWIDTH) & (weight > 0)
         size = StarSize(*(_weighted_median(each[member], weight[member]) for each in measured))
-        if size.rim > _LEAST_RIM:
+        if not size.is_pixel:
             return size
         first = first or size
         weight[member] = 0

@@ -7,7 +7,9 @@ import numpy as np
 from measure.kernels.frames import calibrated, first_at, pixel, shape_of
 from numerics.compiling import kernel
 
-_ROUNDS = 12
+_ROUNDS, _MORE_ROUNDS = 12, 60
+_WIDE_HALF = 20
+"""In wider windows lie discs and rings: rounds begin with a wide weight, and there may be more of them."""
 _SETTLED = 2e-4
 """Rounds end when they move a star by fewer pixels than this, and change its variances by ten times that."""
 _REACH_SIGMA = 4.5  # where the weight has fallen to 4e-5
@@ -35,6 +37,8 @@ def measure(  # type: ignore[no-untyped-def]
     places, values = frame.places, frame.values
     height, width = shape_of(frame)
     side = 2 * half + 1
+    wide = half > _WIDE_HALF
+    rounds, start = _MORE_ROUNDS if wide else _ROUNDS, (half / 8.0) ** 2 if wide else 2.0
     profile = np.empty(side, np.float64)
     for n in range(first, last):
         column, row = int(np.round(x[n])), int(np.round(y[n]))
@@ -72,10 +76,10 @@ def measure(  # type: ignore[no-untyped-def]
                     highest = max(highest, value)
         peak[n] = highest
         cx, cy = x[n] - column, y[n] - row
-        xx, yy, xy = 2.0, 2.0, 0.0
+        xx, yy, xy = start, start, 0.0
         largest = (half / WINDOW_SIGMA) ** 2
         lost = False
-        for _ in range(_ROUNDS):
+        for _ in range(rounds):
             determinant = xx * yy - xy * xy
             a, b, c = yy / determinant, xx / determinant, xy / determinant
             total, sx, sy, sxx, syy, sxy = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
