@@ -64,7 +64,9 @@ def fit_pixels(frames: Set, fit: LawFit) -> tuple[Planes, Law]:
         rows = slice(top, min(top + step, height))
         light = np.zeros((rows.stop - top, width), np.float32)
         strip = fit_strip(
-            np.stack([read_rows(record.path, rows).astype(np.float32) for record in frames.records]),
+            np.stack(
+                [read_rows(record.path, rows, in_adu=True).astype(np.float32) for record in frames.records]
+            ),
             levels_adu=fit.levels_adu,
             growth_s=np.where(shots.exposed, shots.exposure_s * law.growth(shots.temp_c), 0.0),
             away_c=shots.temp_c - law.reference_c,

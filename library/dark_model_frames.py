@@ -14,6 +14,7 @@ from library.dark_model_law import PRIOR_SLOPE, Exposures, Floats
 from library.errors import LibraryError
 from library.fitness import temperature_c
 from library.frames import FrameKind, FrameMeta, FrameRecord
+from library.master_groups import unusual
 from library.reading import read_frame
 
 BLOCK = 32
@@ -64,6 +65,7 @@ def model_key(meta: FrameMeta) -> _Key:
     return (
         *(meta.camera, meta.width, meta.height, meta.origin, meta.binning),
         *(meta.gain, meta.offset, meta.read_mode, meta.bayer_pattern),
+        *unusual(meta),
     )
 
 
@@ -146,7 +148,7 @@ def survey(records: Sequence[FrameRecord]) -> Set:
 
 
 def _pixels(record: FrameRecord) -> Plane:
-    frame = read_frame(record.path)
+    frame = read_frame(record.path, in_adu=True)
     if frame.pixels.ndim != 2:
         raise LibraryError(f"{record.path}: has colour planes; a dark model is made of raw frames")
     return np.asarray(frame.pixels, np.float32)

@@ -14,7 +14,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from library.cards import HeaderUnit
+from library.decoding import holds_words, stored_dtype
 from library.errors import LibraryError, NotAFitsFileError
 from library.layout import Layout, read_at
 from library.reading import (
@@ -24,7 +24,6 @@ from library.reading import (
     plain_overscan_adu,
     read_frame,
     read_rows,
-    stored_dtype,
 )
 
 _WORDS = np.dtype(np.uint16)
@@ -56,7 +55,7 @@ class _Source:
     def read_floats(self, into: NDArray[np.float32], top: int, bottom: int) -> None:
         """Fill a flat array with rows of the picture."""
         if self.unpacked is None:
-            into[:] = read_rows(self.path, slice(top, bottom)).ravel()
+            into[:] = read_rows(self.path, slice(top, bottom), in_adu=True).ravel()
         elif self.words is None:
             read_at(self.unpacked.fileno(), into, 4 * top * self.shape[1], self.path)
         else:
@@ -123,10 +122,10 @@ def open_frames(paths: Sequence[Path]) -> Iterator[Frames]:
 
 
 def _source(path: Path, stack: ExitStack) -> _Source:
-    with open_image(path) as (stream, unit):
+    with open_image(path, in_adu=True) as (stream, unit):
         if isinstance(stream, BufferedReader) and not unit.is_compressed_image:
             shape = image_shape(unit)
-            words = replace(layout_of(unit), dtype=_WORDS) if _holds_words(unit) else None
+            words = replace(layout_of(unit), dtype=_WORDS) if holds_words(unit) else None
             return _Source(
                 path,
                 layout_of(unit).shape if len(shape) == 2 else shape,
@@ -134,7 +133,7 @@ def _source(path: Path, stack: ExitStack) -> _Source:
                 overscan_adu=plain_overscan_adu(stream, unit),
                 words=words,
             )
-    frame = read_frame(path)
+    frame = read_frame(path, in_adu=True)
     pixels = frame.pixels
     is_words = pixels.dtype == np.uint16
     file: IO[bytes] = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
@@ -150,14 +149,6 @@ def _source(path: Path, stack: ExitStack) -> _Source:
         overscan_adu=frame.overscan_adu,
         words=Layout.whole(0, _WORDS, (pixels.shape[0], pixels.shape[1])) if is_words else None,
         unpacked=file,
-    )
-
-
-def _holds_words(unit: HeaderUnit) -> bool:
-    return (
-        stored_dtype(unit) == ">i2"
-        and unit.values.get("BZERO") == 32768
-        and unit.values.get("BSCALE", 1) in {None, 1}
     )
 
 
