@@ -186,4 +186,4 @@ def _overhead(frames: Sequence[FrameRecord]) -> Figure:
 def _pixels(record: FrameRecord) -> Pixels:
     height = record.meta.height
     first = max(0, (height - _ROWS) // 2)
-    return read_rows(record.path, slice(first, min(first + _ROWS, height)))
+    return read_rows(record.path, slice(first, min(first + _ROWS, height)), in_adu=True)

@@ -25,9 +25,8 @@ _OVERSHOOT, _WITHIN = 4.0, 0.99
 
 def may_be_normalised(unit: HeaderUnit, meta: FrameMeta) -> bool:
     """Whether pixels may be 0…1 for all that the header says: floats whose unit it does not name."""
-    bitpix = unit.integer("ZBITPIX" if unit.is_compressed_image else "BITPIX")
     return (
-        bitpix < 0
+        unit.integer("ZBITPIX" if unit.is_compressed_image else "BITPIX") < 0
         and meta.kind not in _DERIVED
         and meta.unit is None
         and unit.values.get("BSCALE", 1) in {None, 1}

@@ -20,8 +20,8 @@ from library import adu
 from library.cards import CardValue, HeaderError, HeaderUnit, padded, walk
 from library.decoding import Pixels, decode, decode_into, physical_dtype, scaling_of, stored_dtype
 from library.errors import NotAFitsFileError
-from library.frames import FrameMeta
-from library.keywords import frame_meta, overscan_adu
+from library.frames import FrameKind, FrameMeta
+from library.keywords import frame_meta, kind_text, overscan_adu, says_master
 from library.layout import Layout, fill_at
 from library.sections import Section, Sections, overscan_level_adu, sections_of
 from library.sidecars import with_sidecar
@@ -165,8 +165,11 @@ def _to_adu(path: Path, unit: HeaderUnit) -> tuple[float, float]:
     """What a file's pixels are multiplied by, and what is then added, to be ADU."""
     meta = meta_of(unit)
     added = adu.added_adu(unit.values, meta)
-    if not adu.may_be_normalised(unit, meta):
-        return 1.0, added
+    is_master_flat = meta.kind is FrameKind.FLAT and (
+        meta.n_combined > 1 or says_master(kind_text(unit.values))
+    )
+    if is_master_flat or not adu.may_be_normalised(unit, meta):
+        return 1.0, added  # a master flat has any scale, and keeps its bits
     found = path.stat()
     return _factor(path, found.st_mtime_ns, found.st_size), added
 
@@ -255,6 +258,11 @@ def layout_of(unit: HeaderUnit) -> Layout:
 def _layout(unit: HeaderUnit, section: Section) -> Layout:
     width = image_shape(unit)[-1]
     return Layout(start=unit.data_start, dtype=stored_dtype(unit), stored_width=width, picture=section)
+
+
+def is_float(unit: HeaderUnit) -> bool:
+    """Whether pixels are stored as floats, as masters and stacks are."""
+    return unit.integer("ZBITPIX" if unit.is_compressed_image else "BITPIX") < 0
 
 
 def meta_of(unit: HeaderUnit) -> FrameMeta:
