@@ -16,6 +16,7 @@ from library.fitness import temperature_c
 from library.frames import FrameKind, FrameMeta, FrameRecord
 from library.master_groups import unusual
 from library.reading import read_frame
+from library.stacked import filled
 
 BLOCK = 32
 """Pixels along a block's side: small against amp glow, large against noise."""
@@ -151,7 +152,7 @@ def _pixels(record: FrameRecord) -> Plane:
     frame = read_frame(record.path, in_adu=True)
     if frame.pixels.ndim != 2:
         raise LibraryError(f"{record.path}: has colour planes; a dark model is made of raw frames")
-    return np.asarray(frame.pixels, np.float32)
+    return filled(np.asarray(frame.pixels, np.float32))
 
 
 def _deepest(shots: Exposures) -> int:

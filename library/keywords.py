@@ -16,6 +16,7 @@ from library.numeric_cards import (
     ELECTRONS_PER_ADU,
     GAIN,
     LEVEL,
+    MICROMETRES,
     MILLIMETRES,
     SECONDS,
     Quantity,
@@ -46,6 +47,7 @@ READINGS: Mapping[str, tuple[tuple[str, ...], Quantity, str]] = {
 }
 """A header's numbers by the field that they become: keywords, best first, what they measure, and a name."""
 
+_LENGTHS = {"FOCALLEN": MILLIMETRES, "XPIXSZ": MICROMETRES, "YPIXSZ": MICROMETRES}
 _BINNINGS = (("XBINNING", "CCDXBIN", "BINNING"), ("YBINNING", "CCDYBIN"))
 _SUBFRAME = ("XORGSUBF", "YORGSUBF")
 _BAYER_OFFSETS = ("XBAYROFF", "YBAYROFF")
@@ -175,6 +177,14 @@ def _illegible(header: Mapping[str, CardValue], keywords: Sequence[str]) -> list
     value = header[here]
     empty = value is None or (isinstance(value, str) and not value.strip())
     return [f"{here} is empty" if empty else f"{here} {value!r} cannot be read"]
+
+
+def kept_value(header: Mapping[str, CardValue], keyword: str) -> CardValue:
+    """A card to be kept in another header: a number is written as one; ``None`` if it is not there."""
+    value = header.get(keyword)
+    if keyword not in _LENGTHS or not isinstance(value, str):
+        return value
+    return number(value, _LENGTHS[keyword])
 
 
 def row_order(header: Mapping[str, CardValue]) -> str | None:

@@ -14,6 +14,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from library.agreement import median
 from library.decoding import holds_words, stored_dtype
 from library.errors import LibraryError, NotAFitsFileError
 from library.layout import Layout, read_at
@@ -107,6 +108,25 @@ class Frames:
         for source, row in zip(self._sources, floats, strict=True):
             source.read_floats(row, top, bottom)
         return floats
+
+    def read_filled(self, top: int, bottom: int) -> NDArray[np.float32]:
+        """As :meth:`read_floats`, for those that want numbers only.
+
+        A pixel without a value is what the other frames have there, or else what they have elsewhere.
+        """
+        samples = self.read_floats(top, bottom)
+        lost = np.isnan(samples)
+        if lost.any():
+            middle = median(samples, axis=0)
+            middle[np.isnan(middle)] = np.nan_to_num(median(middle))
+            samples[lost] = np.broadcast_to(middle, samples.shape)[lost]
+        return samples
+
+
+def filled(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A frame with its own median where it has no value; as it is if it has one everywhere."""
+    lost = np.isnan(pixels)
+    return np.where(lost, np.float32(np.nan_to_num(median(pixels))), pixels) if lost.any() else pixels
 
 
 @contextmanager
