@@ -16,10 +16,10 @@ from firstlight.errors import FirstlightError
 from firstlight.events import MasterChoice
 from firstlight.given_frames import Given, find_given, masters_given
 from firstlight.stack_masters import Made, Picked, judge_masters, load_masters, pick
-from library.coverage import Coverage
 from library.cutting import Extent
 from library.errors import LibraryError
 from library.frames import FrameKind, FrameMeta
+from library.matching import already_done
 from library.store import Library
 from livestack.masters import Masters
 
@@ -222,9 +222,9 @@ class _Matched:
             self._told.add(gist(choices))
             for note in dict.fromkeys(note for each in choices for note in told_of(each)):
                 self._warn(note)
-            if light.calibrated:
-                done = next(each.reasons[0] for each in choices if each.coverage == Coverage.NOT_NEEDED)
-                self._warn(f"{path.name}: {done}; that is not done again")
+            done = [already_done(light, kind) for kind in (FrameKind.DARK, FrameKind.BIAS, FrameKind.FLAT)]
+            if reasons := dict.fromkeys(each.reasons[0] for each in done if each is not None):
+                self._warn(f"{path.name}: {'; '.join(reasons)}: that is not done again")
             if any(each.coverage in UNFIT for each in choices):
                 self._warn(f"{path.name}: {in_a_line(choices)}")
         return choices, self._load(used(choices), Extent.of(light))

@@ -103,7 +103,8 @@ class HeaderUnit:
         value = self.values.get(keyword, default)
         if isinstance(value, float) and value.is_integer():
             value = int(value)
-        if not isinstance(value, int) or isinstance(value, bool) or (keyword != "BITPIX" and value < 0):
+        may_be_negative = keyword in {"BITPIX", "ZBITPIX"}
+        if not isinstance(value, int) or isinstance(value, bool) or (value < 0 and not may_be_negative):
             raise HeaderError(f"{keyword} is {value!r}")
         return value
 
