@@ -15,7 +15,7 @@ from pathlib import Path
 from firstlight.errors import FirstlightError
 from library.cards import HeaderUnit, padded, walk
 from library.errors import LibraryError
-from library.reading import open_image
+from library.reading import open_image, says_thumbnail
 from library.scan import FITS_SUFFIXES
 
 SETTLED_S = 1.0
@@ -132,7 +132,9 @@ def _state(path: Path, size: int) -> tuple[bool, bool]:
 
 
 def _goes_on(stream: BufferedReader, picture: HeaderUnit) -> bool:
-    """Whether an extension has begun behind the last one, and what was found may be a thumbnail."""
+    """Whether the picture is yet to come behind a thumbnail, or has begun behind the last whole image."""
+    if says_thumbnail(picture):
+        return True
     if picture.data_size > _NO_THUMBNAIL_BYTES:
         return False
     stream.seek(0)

@@ -225,7 +225,13 @@ def _is_thumbnail(unit: HeaderUnit, primary: HeaderUnit) -> bool:
     """Whether it is called one; PixInsight says in THUMBIMG which extension is."""
     name = str(unit.values.get("EXTNAME") or "").strip().upper()
     called = str(primary.values.get("THUMBIMG") or "").strip().upper()
-    return bool(name) and (name == called or "THUMB" in name or "PREVIEW" in name)
+    return bool(name) and (name == called or says_thumbnail(unit))
+
+
+def says_thumbnail(unit: HeaderUnit) -> bool:
+    """Whether an image's own name says that it is a thumbnail."""
+    name = str(unit.values.get("EXTNAME") or "").upper()
+    return "THUMB" in name or "PREVIEW" in name
 
 
 def image_shape(unit: HeaderUnit) -> tuple[int, ...]:
