@@ -158,7 +158,7 @@ def comet_cards(motion: Motion) -> list[Card]:
 
 def _opening(source: StoredSub) -> Callable[[], Sub]:
     def opened() -> Sub:
-        frame = read_frame(source.path)
+        frame = read_frame(source.path, in_adu=True)
         meta = replace(frame.meta, bayer_pattern=source.placed.bayer_pattern)
         return Sub(frame_id=source.name, pixels=frame.pixels, meta=meta, masters=source.masters)
 
@@ -175,7 +175,7 @@ def _when(path: Path) -> datetime:
 
 
 def _seen(source: StoredSub) -> Sightings:
-    raw = counts(read_frame(source.path).pixels)
+    raw = counts(read_frame(source.path, in_adu=True).pixels)
     placed = source.placed
     seen = look(
         raw,

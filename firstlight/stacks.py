@@ -20,6 +20,7 @@ from firstlight.choices import used
 from firstlight.errors import FirstlightError
 from firstlight.events import AdviceGiven, DarkScaled, Event, Log, Restacking, StackSummary
 from firstlight.grading import changed, graded, in_words
+from firstlight.oddities import Oddities
 from firstlight.scalings import Scalings
 from firstlight.stack_advice import advice_on
 from firstlight.stack_pictures import Pictures
@@ -50,6 +51,7 @@ class Stacks:
         self._behind: set[str | None] = set()
         self._saturated: defaultdict[str | None, deque[float]] = defaultdict(partial(deque, maxlen=20))
         self._heard: list[Moved | Trouble] = []
+        self._oddities = Oddities()
         self._kept = self._open()
 
     def __enter__(self) -> Self:
@@ -130,8 +132,10 @@ class Stacks:
         self._tell(SubRejected(frame_id=job.frame_id, filter=name, reason=reason, detail=detail, seconds=0.0))
 
     def _read(self, job: Job) -> tuple[Sub, str | None]:
-        frame = read_frame(job.path)
+        frame = read_frame(job.path, in_adu=True)
         masters = self._load(used(job.choices), Extent.of(frame.meta))
+        for note in self._oddities.of(Path(job.path).name, frame, masters):
+            self._tell(Log(level="warning", message=note))
         begin = None if frame.meta.date_obs is None else frame.meta.date_obs.isoformat()
         return sub_of(job.frame_id, frame, masters), begin
 

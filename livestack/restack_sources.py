@@ -88,7 +88,7 @@ class StoredSub:
 
     def _opened(self) -> WindowedFrame:
         if self._frame is None:
-            self._frame = open_pixels(self.path, self.spool)
+            self._frame = open_pixels(self.path, self.spool, in_adu=True)
         return self._frame
 
 
