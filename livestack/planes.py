@@ -165,7 +165,7 @@ class Planes:
         pixels = np.empty((*self.shape, self.channels), np.float32)
         gone = in_parallel(
             *(judged_mean, -(-self.shape[0] // BAND_ROWS), self._stack, coverage),
-            *(self._class_weights(), self.coding.codes, sky, noise2, self.coding.zero_adu, pixels),
+            *(self._class_weights(), self.coding.decoded, sky, noise2, self.coding.zero_adu, pixels),
         )
         values = float(coverage.sum(dtype=np.int64)) * self.channels
         pixels = pixels.reshape(self.shape) if self.channels == 1 else pixels

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from livestack.kernels.keys import CLASSES, code_of, decoded
+from livestack.kernels.keys import CLASS_BITS, CLASSES, CODES
 from livestack.kernels.stacking import values_at, weights_at
 from numerics.compiling import kernel
 
@@ -19,8 +19,8 @@ _CLASS = np.int16(CLASSES - 1)
 
 
 @kernel(fast=True, inline=True)
-def _value(key, codes):  # type: ignore[no-untyped-def]
-    return decoded(code_of(key, codes), codes)
+def _value(key, values):  # type: ignore[no-untyped-def]
+    return values[np.uintp((np.int32(key) >> CLASS_BITS) + CODES // 2)]
 
 
 @kernel(fast=True, inline=True)
@@ -51,12 +51,13 @@ def _limit(gone, rest):  # type: ignore[no-untyped-def]
 
 @kernel(fast=True)
 def judged_mean(  # type: ignore[no-untyped-def]
-    first, last, stack, count, class_weights, codes, sky, noise2, zero, picture
+    first, last, stack, count, class_weights, decoded, sky, noise2, zero, picture
 ):
     """Write some bands of the picture (H, W, channels), ``zero`` (channels) added; return what was rejected.
 
-    ``count`` (H, W) is the coverage, ``class_weights`` what the classes in keys weigh, ``sky`` and ``noise2``
-    (channels) are the background's level and the variance of a value of weight one. 0 where nothing was seen.
+    ``count`` (H, W) is the coverage, ``class_weights`` and ``decoded`` are what the classes and codes in keys
+    stand for, ``sky`` and ``noise2`` (channels) the background's level and the variance of a value of weight
+    one. 0 where nothing was seen.
     """
     height, width, channels = picture.shape
     mean, m2 = np.empty(width, np.float32), np.empty(width, np.float32)
@@ -82,11 +83,11 @@ def judged_mean(  # type: ignore[no-untyped-def]
                     w, m, s = weights[y - before, x], mean[x], m2[x]
                     if n >= 3:
                         key = largest[x]
-                        w, m, s = _without(w, m, s, _value(key, codes), class_weights[key & _CLASS])
+                        w, m, s = _without(w, m, s, _value(key, decoded), class_weights[key & _CLASS])
                         key = second[x]
-                        w, m, s = _without(w, m, s, _value(key, codes), class_weights[key & _CLASS])
+                        w, m, s = _without(w, m, s, _value(key, decoded), class_weights[key & _CLASS])
                     elif n == 2:  # or a hit would pass for a star with slopes
-                        m = _value(smallest[x], codes)
+                        m = _value(smallest[x], decoded)
                     calm[y - before, x] = m
             quiet, level = np.float32(noise2[channel]), np.float32(sky[channel])
             for y in range(top, bottom):
@@ -109,8 +110,8 @@ def judged_mean(  # type: ignore[no-untyped-def]
                     # Nothing in this pixel is far from the rest: nearly all pixels end here.
                     key1 = largest[x]
                     key0 = smallest[x]
-                    x1, c1 = _value(key1, codes), class_weights[key1 & _CLASS]
-                    x0, c0 = _value(key0, codes), class_weights[key0 & _CLASS]
+                    x1, c1 = _value(key1, decoded), class_weights[key1 & _CLASS]
+                    x0, c0 = _value(key0, decoded), class_weights[key0 & _CLASS]
                     w1, m1, s1 = _without(w0, m0, s0, x1, c1)
                     wl, ml, sl = _without(w0, m0, s0, x0, c0)
                     excess, lack = x1 - m1, ml - x0
@@ -128,7 +129,7 @@ def judged_mean(  # type: ignore[no-untyped-def]
                     two_high = False
                     if n >= 4:
                         key2 = second[x]
-                        x2, c2 = _value(key2, codes), class_weights[key2 & _CLASS]
+                        x2, c2 = _value(key2, decoded), class_weights[key2 & _CLASS]
                         w2, m2_, s2 = _without(w1, m1, s1, x2, c2)
                         variance = _variance(s2, n - 2, signal, step, quiet)
                         excess = x2 - m2_

@@ -25,11 +25,13 @@ CLASS_RATIO = 1.625
 NO_LARGEST = np.int16(-32768)
 NO_SMALLEST = np.int16(32767)
 
-_BITS = 4
+CLASS_BITS = 4
+CODES = 4096
+
 _LEAST_CODE = -2047  # as stored: -2048 and 2047 may be NO_LARGEST and NO_SMALLEST
-_CODES = 4093
+_STEPS = CODES - 3
 _HEADROOM = 1.5
-_BEND = 3.0  # at the largest value, steps are this much + 1, squared, coarser than those of a square root
+_BEND = 3.0  # at the largest value, steps are (this + 1)² times those of a mere square root
 _LEAST_BELOW = 0.2  # the root of what is below the sky to that of what is above
 _SKY_HEADROOM = 1.1
 _FARTHEST_CLASS = 80
@@ -69,8 +71,8 @@ class Coding:
         below = math.sqrt(_SKY_HEADROOM * max(float(self.zero_adu.max()), 0.0))
         below = max(below, _LEAST_BELOW * above)
         share = below / above * (1 + _BEND) / (1 + _BEND * below / above)
-        high = int(_CODES / (1 + share))
-        low = high - _CODES
+        high = int(_STEPS / (1 + share))
+        low = high - _STEPS
         return Codes(
             per_root=np.float32(high * (1 + _BEND) / above),
             bend=np.float32(_BEND / above),
@@ -78,6 +80,14 @@ class Coding:
             high=np.int32(high),
             middle=np.int32(low - _LEAST_CODE),
         )
+
+    @property
+    def decoded(self) -> NDArray[np.float32]:
+        """How far from the sky each of the :data:`CODES` codes is, in order of the keys."""
+        codes = self.codes
+        code = np.arange(CODES) - CODES // 2 + codes.middle
+        size = np.abs(code).astype(np.float32)
+        return np.asarray(np.sign(code) * (size / (codes.per_root - codes.bend * size)) ** 2, np.float32)
 
 
 def weight_class(weight: float) -> int:
@@ -112,9 +122,3 @@ def decoded(code, codes):  # type: ignore[no-untyped-def]
 def key_of(code, number, codes):  # type: ignore[no-untyped-def]
     """A code and a class modulo :data:`CLASSES` as one key."""
     return np.int16((code - codes.middle) * np.int32(CLASSES) + number)
-
-
-@kernel(inline=True)
-def code_of(key, codes):  # type: ignore[no-untyped-def]
-    """The code in a key."""
-    return (np.int32(key) >> _BITS) + codes.middle
