@@ -212,9 +212,8 @@ def _(event: SubGraded) -> str | None:
         return None  # told as stacked or rejected
     name = " ".join(filter(None, ("sub", event.filter)))
     verdict = "back in" if event.inside else "taken out"
-    return f"{name} {verdict} by {'hand' if event.by == 'hand' else 'the rules'}" + (
-        f": {event.reason}" if event.reason else ""
-    )
+    by = {"hand": " by hand", "weight": ""}.get(event.by, " by the rules")
+    return f"{name} {verdict}{by}" + (f": {event.reason}" if event.reason else "")
 
 
 @_tell.register

@@ -72,7 +72,7 @@ def _stacking() -> None:
         warp=warp,
         scale=1.0,
         surface=level_surface(None, nowhere, warp, 1.0, (_SIDE, _SIDE)),
-        number=0,
+        weight=1.0,
         noise_adu=_NOISE_ADU,
         patches=Patches(),
     )

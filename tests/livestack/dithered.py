@@ -47,7 +47,7 @@ def shot(
     bend: Bend | None = None,
     scale: float = 1.0,
     level: Sequence[float] = (0.0,),
-    number: int = 0,
+    weight: float = 1.0,
     bayer: str | None = None,
     noise_adu: float = NOISE,
 ) -> Shot:
@@ -59,7 +59,7 @@ def shot(
         warp=Warp(np.eye(3) if matrix is None else matrix, bend),
         scale=scale,
         surface=Surface(coefficients, np.zeros(2), 1.0),
-        number=number,
+        weight=weight,
         noise_adu=noise_adu,
         patches=Patches(),
     )
