@@ -1,0 +1,84 @@
+"""Sources that lie as no stars do: in crowded rows and columns of the sensor, or on straight lines.
+
+Edges, bad columns, rows and bloomed stars fill the former, trails and spikes the latter. Such sources follow
+no sky, and one row of them fits another at many places; so none of them helps to find a transform.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import pdtrc
+
+from livestack.geometry import Points
+
+Mask = NDArray[np.bool_]
+
+_LEAST = 5
+"""Sources that make a row or a line; two more or less are anywhere."""
+_HALF_WIDTH_PX = 1.0
+_CROWD_CHANCE = 1e-6
+_LINE_PX = 2.0
+_LINE_SHARE = 0.1
+_TRIALS = 150
+_LOOKED_AT = 300
+_LINES = 6
+
+
+def aligned_sources(places: Points) -> Mask:
+    """Sources (N, 2) of one frame in crowded rows and columns, or on lines."""
+    marked = _in_crowds(places)
+    marked[~marked] = on_lines(places[~marked])
+    return marked
+
+
+def _in_crowds(places: Points) -> Mask:
+    """Sources in a row or column that holds far more than its share."""
+    marked = np.zeros(len(places), dtype=bool)
+    if len(places) < _LEAST:
+        return marked
+    for along in places.T:
+        ordered = np.sort(along)
+        first = np.searchsorted(ordered, along - _HALF_WIDTH_PX)
+        others = np.searchsorted(ordered, along + _HALF_WIDTH_PX, side="right") - first - 1
+        extent = max(float(ordered[-1] - ordered[0]), 1.0)
+        expected = len(places) * 2 * _HALF_WIDTH_PX / extent
+        marked |= (others >= _LEAST - 1) & (pdtrc(others - 1, expected) > 1 - _CROWD_CHANCE)
+    return marked
+
+
+def on_lines(places: Points) -> Mask:
+    """Sources (N, 2) on straight lines that hold a good share of them."""
+    on = np.zeros(len(places), dtype=bool)
+    for _ in range(_LINES):
+        rest = places[~on]
+        few = rest[:: -(-len(rest) // _LOOKED_AT)] if len(rest) else rest
+        n = len(few)
+        if n <= _LEAST:
+            break
+        first, second = _pairs(n)
+        along = few[second] - few[first]
+        length = np.hypot(*along.T)
+        apart = length > 4 * _LINE_PX
+        if not apart.any():
+            break
+        normal = np.column_stack((-along[:, 1], along[:, 0]))[apart] / length[apart, None]
+        level = (normal * few[first[apart]]).sum(axis=1)
+        count = (np.abs(normal @ few.T - level[:, None]) < _LINE_PX).sum(axis=1)
+        best = int(np.argmax(count))
+        width, height = np.maximum(np.ptp(few, axis=0), 1.0)
+        expected = 2 * _LINE_PX * n * float(np.hypot(width, height)) / float(width * height)
+        if count[best] < max(_LEAST, _LINE_SHARE * n, 3 + 4 * min(expected, n / 8)):
+            break
+        on[np.flatnonzero(~on)[np.abs(rest @ normal[best] - level[best]) < _LINE_PX]] = True
+    return on
+
+
+def _pairs(n: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """All pairs of a few places, or some of many: always the same ones."""
+    if n < 20:
+        first, second = np.triu_indices(n, 1)
+        return first, second
+    k = np.arange(_TRIALS)
+    first = (k * 7919) % n
+    return first, (first + 1 + (k * 104729) % (n - 1)) % n
