@@ -12,19 +12,18 @@ the same pixels in both lists, the others are asked first.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter
 from scipy.spatial import cKDTree
 
 from livestack.asterisms import MIRRORED, guesses, spread_order
-from livestack.false_sources import aligned_sources, on_lines
+from livestack.candidates import blind_guesses, shifted
+from livestack.false_sources import crowded_sources, on_lines
 from livestack.fitting import fit_bend, fit_robustly
 from livestack.geometry import Matrix, Points, apply, scale, size
-from livestack.match_evidence import LEAST_MATCHES, Matched, doubt, within
+from livestack.match_evidence import LEAST_MATCHES, Matched, doubt
 from livestack.stationary import (
     BRIGHT_STAY_PX,
     FAINT_STAY_PX,
@@ -45,11 +44,6 @@ _STEADY_SCALE = 1.1
 """By no more than this factor may a fit leave its guess: what drifts off was none."""
 _SEARCH_RADII_PX = (4.0, 2.5, 1.5, 1.5, 1.5)
 _SCALES = (0.25, 4.0)
-# An unrelated field costs astroalign about 0.1 s with 30 stars, 1 s with 60, and ever more beyond.
-_TRIANGLE_STARS = 30
-_VOTING_STARS = 300
-_VOTED = 3
-_MAX_DRIFT_PX = 60.0
 _CLIPPED = 3
 _OUTLIER, _CLOSE_PX = 6.0, 0.5
 """A match is out if it is off by so many times the usual error, and by so many pixels."""
@@ -99,14 +93,27 @@ def find_transform(stars: Stars, reference: Stars, start: Matrix | None = None) 
         return Lost("too few stars", f"{len(stars)} stars found, {MIN_STARS} are needed")
     if len(reference) < MIN_STARS:
         return Lost("no match", f"the reference has {len(reference)} stars, {MIN_STARS} are needed")
-    search = _Search(_Listed.of(stars), _Listed.of(reference))
-    for whose, listed, n in (
-        ("its", search.sub, len(stars)),
-        ("the reference's", search.reference, len(reference)),
-    ):
-        if len(listed.which) < MIN_STARS:
-            what = f"{n - len(listed.which)} of {whose} {n} sources lie in rows, columns or on lines"
-            return Lost("no match", f"{what}: as edges, trails and defects do")
+    sides = [(each, crowded_sources(each.xy)) for each in (stars, reference)]
+    thinned = [_Listed.of(each, crowds.lines | crowds.clumps) for each, crowds in sides]
+    lists = [thinned, [_Listed.of(each, crowds.lines) for each, crowds in sides]]
+    if not any(crowds.clumps.any() for _, crowds in sides):
+        del lists[0]
+    lost: Lost | None = None
+    for sub, ref in lists:
+        found = _found(_Search(sub, ref), start)
+        if isinstance(found, Transform):
+            return found
+        lost = found
+    assert lost is not None
+    return lost
+
+
+def _found(search: _Search, start: Matrix | None) -> Transform | Lost:
+    stars, reference = search.sub.stars, search.reference.stars
+    for whose, listed in (("its", stars), ("the reference's", reference)):
+        if len(listed) < MIN_STARS:
+            what = f"all but {len(listed)} of {whose} sources lie in rows, columns, lines or clumps"
+            return Lost("no match", f"{what}, as edges, trails and halos do")
     pairs = staying(search.reference.tree, search.sub.places, FAINT_STAY_PX)
     found = _in_motion(search, pairs, start) if len(pairs) else None
     if found is None and start is not None:
@@ -118,11 +125,7 @@ def find_transform(stars: Stars, reference: Stars, start: Matrix | None = None) 
         if search.doubts:
             detail = f"no transform is beyond doubt: of the best one, {search.doubts[0]}"
         return Lost("no match", detail)
-    if (
-        len(pairs)
-        and not found.moves(reference.xy)
-        and only_warm_pixels_stay(search.sub.stars, search.reference.stars, pairs)
-    ):
+    if len(pairs) and not found.moves(stars.xy) and only_warm_pixels_stay(stars, reference, pairs):
         what = f"its {len(pairs)} sources that stay in place on the sensor are narrower than its stars"
         return Lost("no match", f"{what}: warm pixels, which a dark or a defect map takes away")
     return found
@@ -156,9 +159,9 @@ class _Listed:
     tree: cKDTree
 
     @classmethod
-    def of(cls, stars: Stars) -> _Listed:
+    def of(cls, stars: Stars, false: NDArray[np.bool_]) -> _Listed:
         """Those of a list that may be stars."""
-        which = np.flatnonzero(~aligned_sources(stars.xy))
+        which = np.flatnonzero(~false)
         return cls._taken(stars.take(which), which)
 
     @classmethod
@@ -216,11 +219,11 @@ class _Search:
 
     def near(self, start: Matrix) -> Iterator[Transform]:
         """Transforms to be believed of those that lie within one sub's drift of ``start``."""
-        return self._believable(_votes(self.sub.places, self.reference.places, start))
+        return self._believable(shifted(self.sub.places, self.reference.places, start))
 
     def blind(self) -> Iterator[Transform]:
         """Transforms to be believed of any shift, turn and scale."""
-        return self._believable(_guesses(self.sub.spread, self.reference.spread))
+        return self._believable(blind_guesses(self.sub.spread, self.reference.spread))
 
     def blind_alike(self) -> Iterator[Transform]:
         """Those of any shift and turn between frames of one telescope."""
@@ -321,53 +324,6 @@ class _Search:
     def _keep(self, doubts: list[str], matches: int) -> None:
         if matches > self._most_matches:
             self._most_matches, self.doubts = matches, doubts
-
-
-def _guesses(source: Points, target: Points) -> Iterator[Matrix]:
-    for hand in (False, True):
-        yield from guesses(source, target, mirrored=hand)
-    import astroalign  # rarely needed, and slow to import
-
-    with suppress(astroalign.MaxIterError, ValueError, np.linalg.LinAlgError):
-        found, _ = astroalign.find_transform(source, target, max_control_points=_TRIANGLE_STARS)
-        yield np.asarray(found.params, dtype=np.float64)
-
-
-def _votes(places: Points, others: Points, start: Matrix) -> Iterator[Matrix]:
-    """``start`` shifted by what most pairs of sources agree on, within the drift one sub may make.
-
-    The most votes come first, then the next ones.
-    """
-    coarse = max(1.0, size(start))
-    drift = _MAX_DRIFT_PX * coarse
-    places = apply(start, places)
-    low = np.maximum(places.min(axis=0), others.min(axis=0)) - drift
-    high = np.minimum(places.max(axis=0), others.max(axis=0)) + drift
-    moved, target = (
-        inside[spread_order(inside, (low, high))[:_VOTING_STARS]]
-        for inside in (these[within(these, low, high)] for these in (places, others))
-    )
-    i, j = np.nonzero(np.abs(np.subtract.outer(moved[:, 0], target[:, 0])) < drift)
-    difference = target[j] - moved[i]
-    near = difference[np.abs(difference[:, 1]) < drift]
-    if not len(near):
-        yield start
-        return
-    bins = int(2 * _MAX_DRIFT_PX)
-    ballots, *_ = np.histogram2d(near[:, 0], near[:, 1], bins=bins, range=((-drift, drift), (-drift, drift)))
-    votes = uniform_filter(ballots, 4, mode="constant")
-    radius = coarse * _SEARCH_RADII_PX[0] / 2
-    for _ in range(_VOTED):
-        peak = np.array(np.unravel_index(int(np.argmax(votes)), votes.shape))
-        centre = peak * coarse - drift
-        agreed = np.hypot(*(near - centre).T) < radius * 1.5
-        if not agreed.any():
-            return
-        voted = start.copy()
-        voted[:2, 2] += near[agreed].mean(axis=0)
-        yield voted
-        x, y = (slice(max(0, at - 4), at + 5) for at in peak)
-        votes[x, y] = 0
 
 
 def _variance(stars: Stars) -> NDArray[np.float64]:

@@ -1,10 +1,13 @@
-"""Sources that lie as no stars do: in crowded rows and columns of the sensor, or on straight lines.
+"""Sources that lie as few stars do: in crowded rows and columns of the sensor, on straight lines, in clumps.
 
-Edges, bad columns, rows and bloomed stars fill the former, trails and spikes the latter. Such sources follow
-no sky, and one row of them fits another at many places; so none of them helps to find a transform.
+Edges, bad columns, rows and bloomed stars fill the first, trails and spikes the second, halos and nebulae the
+last. Many such sources follow no sky, and one crowd of them fits another at many places; so none of them
+helps to find a transform.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +21,9 @@ _LEAST = 5
 """Sources that make a row or a line; two more or less are anywhere."""
 _HALF_WIDTH_PX = 1.0
 _CROWD_CHANCE = 1e-6
+_PARTS = 24
+"""The longer side is divided into so many parts to look for clumps."""
+_LEAST_CLUMP = 8
 _LINE_PX = 2.0
 _LINE_SHARE = 0.1
 _TRIALS = 150
@@ -25,14 +31,24 @@ _LOOKED_AT = 300
 _LINES = 6
 
 
-def aligned_sources(places: Points) -> Mask:
-    """Sources (N, 2) of one frame in crowded rows and columns, or on lines."""
-    marked = _in_crowds(places)
-    marked[~marked] = on_lines(places[~marked])
-    return marked
+@dataclass(frozen=True, slots=True, eq=False)
+class Crowds:
+    """Which sources of one frame lie in crowded rows, columns or ``lines``, and which in ``clumps``."""
+
+    lines: Mask
+    clumps: Mask
 
 
-def _in_crowds(places: Points) -> Mask:
+def crowded_sources(places: Points) -> Crowds:
+    """The crowds among places (N, 2), brightest first."""
+    lines = _in_rows(places)
+    lines[~lines] = on_lines(places[~lines])
+    clumps = np.zeros(len(places), dtype=bool)
+    clumps[~lines] = _in_clumps(places[~lines])
+    return Crowds(lines, clumps)
+
+
+def _in_rows(places: Points) -> Mask:
     """Sources in a row or column that holds far more than its share."""
     marked = np.zeros(len(places), dtype=bool)
     if len(places) < _LEAST:
@@ -43,8 +59,21 @@ def _in_crowds(places: Points) -> Mask:
         others = np.searchsorted(ordered, along + _HALF_WIDTH_PX, side="right") - first - 1
         extent = max(float(ordered[-1] - ordered[0]), 1.0)
         expected = len(places) * 2 * _HALF_WIDTH_PX / extent
-        marked |= (others >= _LEAST - 1) & (pdtrc(others - 1, expected) > 1 - _CROWD_CHANCE)
+        marked |= (others >= _LEAST - 1) & (pdtrc(others - 1, expected) < _CROWD_CHANCE)
     return marked
+
+
+def _in_clumps(places: Points) -> Mask:
+    """Sources in a part of the field that holds far more than its share."""
+    if len(places) < _LEAST_CLUMP:
+        return np.zeros(len(places), dtype=bool)
+    low, extent = places.min(axis=0), np.maximum(np.ptp(places, axis=0), 1.0)
+    parts = np.maximum(np.round(_PARTS * extent / extent.max()), 1).astype(np.intp)
+    cell = np.minimum((parts * (places - low) / extent).astype(np.intp), parts - 1)
+    number = cell[:, 0] * parts[1] + cell[:, 1]
+    count = np.bincount(number)[number]
+    expected = len(places) / float(parts.prod())
+    return np.asarray((count >= _LEAST_CLUMP) & (pdtrc(count - 2, expected) < _CROWD_CHANCE))
 
 
 def on_lines(places: Points) -> Mask:
