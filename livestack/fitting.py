@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import fdtrc
 
 from livestack.geometry import Matrix, Points, apply, fit_affine, fit_similarity
 from livestack.warp import Bend, terms
@@ -17,6 +18,9 @@ _AFFINE_GAIN = 0.95
 _BEND_TERMS = ((6, 12), (10, 60))
 """Terms of a bend, and the least matches for them."""
 _BEND_GAIN = 0.75
+_BEND_CHANCE = 1e-6
+_MATRIX_TERMS = 3
+_CAPPED = 9.0
 _REWEIGHTED = 4
 _BEND_RIDGE = 1e-6
 
@@ -56,10 +60,12 @@ def fit_bend(moved: Points, target: Points, variance: NDArray[np.float64], swing
 
     Moved third-order (Seidel) distortion, and the projection of a sky that moved, differ by a field of the
     second degree from what they were: few stars are enough for it. The third is taken where many ask for it.
-    Judged by the median residual, corrected for the terms that any field of noise would feed; and not
-    believed where it swings up to more than ``swing`` times what it is at the stars, in the corners.
+    Judged by the median residual, corrected for the terms that any field of noise would feed, and by an
+    F-test; and not believed where it swings up to more than ``swing`` times what it is at the stars, in the
+    corners.
     """
     found: Bend | None = None
+    before, terms_before = _squares(target - moved, variance), _MATRIX_TERMS
     low, high = moved.min(axis=0), moved.max(axis=0)
     centre, reach = (low + high) / 2, float((high - low).max()) / 2
     corners = np.array([[low[0], low[1]], [high[0], low[1]], [low[0], high[1]], [high[0], high[1]]])
@@ -74,9 +80,26 @@ def fit_bend(moved: Points, target: Points, variance: NDArray[np.float64], swing
         largest = float(np.hypot(*(design @ coefficients).T).max())
         steady = float(np.hypot(*bend.at(corners).T).max()) < swing * largest
         cost = typical / (1 - n_terms / len(moved))
-        if steady and cost < limit:
+        after = _squares(left - design @ coefficients, variance)
+        better = _is_better(before, after, terms_before, n_terms, len(moved))
+        if steady and better and cost < limit:
             found, limit = bend, _BEND_GAIN * cost
+            before, terms_before = after, n_terms
     return found
+
+
+def _squares(left: Points, variance: NDArray[np.float64]) -> float:
+    """Sum of the squared residuals in units of their errors, none counted for more than a few usual ones."""
+    square = (left**2).sum(axis=1) / variance
+    return float(np.minimum(square, _CAPPED * np.median(square)).sum())
+
+
+def _is_better(before: float, after: float, terms_before: int, n_terms: int, n: int) -> bool:
+    """Whether noise would hardly ever feed the additional terms so well (F-test; two coordinates a star)."""
+    added, free = 2 * (n_terms - terms_before), 2 * (n - n_terms)
+    if free <= 0 or after <= 0:
+        return free > 0 and before > 0
+    return float(fdtrc(added, free, max(before - after, 0.0) / added / (after / free))) < _BEND_CHANCE
 
 
 def _smooth(
