@@ -21,7 +21,7 @@ from scipy.spatial import cKDTree
 from livestack.asterisms import MIRRORED, guesses, spread_order
 from livestack.candidates import blind_guesses, shifted
 from livestack.false_sources import crowded_sources, on_lines
-from livestack.fitting import fit_bend, fit_robustly
+from livestack.fitting import REWEIGHTED, fit_bend, fit_robustly
 from livestack.geometry import Matrix, Points, apply, scale, size
 from livestack.match_evidence import LEAST_MATCHES, Matched, doubt
 from livestack.stationary import (
@@ -43,6 +43,7 @@ MIN_STARS = 6
 _STEADY_SCALE = 1.1
 """By no more than this factor may a fit leave its guess: what drifts off was none."""
 _SEARCH_RADII_PX = (4.0, 2.5, 1.5, 1.5, 1.5)
+_ROUGH_ROUNDS = 2
 _SCALES = (0.25, 4.0)
 _CLIPPED = 3
 _OUTLIER, _CLOSE_PX = 6.0, 0.5
@@ -69,10 +70,6 @@ class Transform:
         """Matrix and bend."""
         return Warp(self.matrix, self.bend)
 
-    def moves(self, places: Points) -> bool:
-        """Whether it takes any of these places (N, 2) of the sub to another pixel."""
-        return bool(np.abs(self.warp.forwards(places) - places).max() > 1.0)
-
     @property
     def n_matches(self) -> int:
         """How many stars the fit rests on."""
@@ -93,19 +90,13 @@ def find_transform(stars: Stars, reference: Stars, start: Matrix | None = None) 
         return Lost("too few stars", f"{len(stars)} stars found, {MIN_STARS} are needed")
     if len(reference) < MIN_STARS:
         return Lost("no match", f"the reference has {len(reference)} stars, {MIN_STARS} are needed")
-    sides = [(each, crowded_sources(each.xy)) for each in (stars, reference)]
-    thinned = [_Listed.of(each, crowds.lines | crowds.clumps) for each, crowds in sides]
-    lists = [thinned, [_Listed.of(each, crowds.lines) for each, crowds in sides]]
-    if not any(crowds.clumps.any() for _, crowds in sides):
-        del lists[0]
-    lost: Lost | None = None
-    for sub, ref in lists:
-        found = _found(_Search(sub, ref), start)
+    own, others = crowded_sources(stars.xy), crowded_sources(reference.xy)
+    if own.clumps.any() or others.clumps.any():
+        thinned = _Search(_Listed.of(stars, own.all), _Listed.of(reference, others.all))
+        found = _found(thinned, start)
         if isinstance(found, Transform):
             return found
-        lost = found
-    assert lost is not None
-    return lost
+    return _found(_Search(_Listed.of(stars, own.lines), _Listed.of(reference, others.lines)), start)
 
 
 def _found(search: _Search, start: Matrix | None) -> Transform | Lost:
@@ -123,9 +114,10 @@ def _found(search: _Search, start: Matrix | None) -> Transform | Lost:
     if found is None:
         detail = f"none of its {len(stars)} stars fall on the reference's {len(reference)}"
         if search.doubts:
-            detail = f"no transform is beyond doubt: of the best one, {search.doubts[0]}"
+            detail += f" beyond doubt: {search.doubts[0]}"
         return Lost("no match", detail)
-    if len(pairs) and not found.moves(stars.xy) and only_warm_pixels_stay(stars, reference, pairs):
+    rests = np.isin(search.sub.which[pairs[:, 0]], found.pairs[:, 0])
+    if 2 * rests.sum() > len(pairs) and only_warm_pixels_stay(stars, reference, pairs):
         what = f"its {len(pairs)} sources that stay in place on the sensor are narrower than its stars"
         return Lost("no match", f"{what}: warm pixels, which a dark or a defect map takes away")
     return found
@@ -255,7 +247,8 @@ class _Search:
             if np.array_equal(before, pairs):
                 continue
             i, j = pairs.T
-            fitted = fit_robustly(source[i], target[j], variance_s[i] + variance_t[j])
+            rounds = _ROUGH_ROUNDS if radius > _SEARCH_RADII_PX[-1] else REWEIGHTED
+            fitted = fit_robustly(source[i], target[j], variance_s[i] + variance_t[j], rounds)
             if fitted is None:
                 return None
             matrix = fitted

@@ -38,6 +38,11 @@ class Crowds:
     lines: Mask
     clumps: Mask
 
+    @property
+    def all(self) -> Mask:
+        """Which lie in any."""
+        return self.lines | self.clumps
+
 
 def crowded_sources(places: Points) -> Crowds:
     """The crowds among places (N, 2), brightest first."""
@@ -54,12 +59,13 @@ def _in_rows(places: Points) -> Mask:
     if len(places) < _LEAST:
         return marked
     for along in places.T:
-        ordered = np.sort(along)
-        first = np.searchsorted(ordered, along - _HALF_WIDTH_PX)
-        others = np.searchsorted(ordered, along + _HALF_WIDTH_PX, side="right") - first - 1
-        extent = max(float(ordered[-1] - ordered[0]), 1.0)
-        expected = len(places) * 2 * _HALF_WIDTH_PX / extent
-        marked |= (others >= _LEAST - 1) & (pdtrc(others - 1, expected) < _CROWD_CHANCE)
+        order = np.argsort(along)
+        ordered = along[order]
+        first = np.searchsorted(ordered, ordered - _HALF_WIDTH_PX)
+        others = np.searchsorted(ordered, ordered + _HALF_WIDTH_PX, side="right") - first - 1
+        expected = len(places) * 2 * _HALF_WIDTH_PX / max(float(ordered[-1] - ordered[0]), 1.0)
+        likely = np.flatnonzero(others >= max(_LEAST - 1, expected))
+        marked[order[likely[pdtrc(others[likely] - 1, expected) < _CROWD_CHANCE]]] = True
     return marked
 
 

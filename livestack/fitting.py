@@ -18,32 +18,36 @@ _AFFINE_GAIN = 0.95
 _BEND_TERMS = ((6, 12), (10, 60))
 """Terms of a bend, and the least matches for them."""
 _BEND_GAIN = 0.75
+_ENOUGH = 400
+"""So many matches tell whether there is a bend."""
 _BEND_CHANCE = 1e-6
 _MATRIX_TERMS = 3
 _CAPPED = 9.0
-_REWEIGHTED = 4
+REWEIGHTED = 4
 _BEND_RIDGE = 1e-6
 
 
-def fit_robustly(source: Points, target: Points, variance: NDArray[np.float64]) -> Matrix | None:
+def fit_robustly(
+    source: Points, target: Points, variance: NDArray[np.float64], rounds: int = REWEIGHTED
+) -> Matrix | None:
     """Similarity by reweighted least squares (Cauchy weights), or affine where that explains clearly more."""
-    similarity, cost = _reweighted(fit_similarity, source, target, variance)
+    similarity, cost = _reweighted(fit_similarity, source, target, variance, rounds)
     if not np.isfinite(similarity).all():
         return None
     if len(source) < _AFFINE_MIN_MATCHES:
         return similarity
-    affine, affine_cost = _reweighted(fit_affine, source, target, variance)
+    affine, affine_cost = _reweighted(fit_affine, source, target, variance, rounds)
     return affine if np.isfinite(affine).all() and affine_cost < _AFFINE_GAIN * cost else similarity
 
 
 def _reweighted(
-    fit: _Fit, source: Points, target: Points, variance: NDArray[np.float64]
+    fit: _Fit, source: Points, target: Points, variance: NDArray[np.float64], rounds: int
 ) -> tuple[Matrix, float]:
     """Return the fit and the median of its residuals in units of their expected errors."""
     weight = 1.0 / variance
     normalised = np.empty(0)
     matrix = np.eye(3)
-    for _ in range(_REWEIGHTED):
+    for _ in range(rounds):
         try:
             matrix = fit(source, target, weight)
         except np.linalg.LinAlgError:
@@ -56,6 +60,14 @@ def _reweighted(
 
 
 def fit_bend(moved: Points, target: Points, variance: NDArray[np.float64], swing: float) -> Bend | None:
+    """What :func:`_bend` says of all matches, if it says so of some of them already."""
+    few = slice(None, None, -(-len(moved) // _ENOUGH))
+    if len(moved) > _ENOUGH and _bend(moved[few], target[few], variance[few], swing) is None:
+        return None
+    return _bend(moved, target, variance, swing)
+
+
+def _bend(moved: Points, target: Points, variance: NDArray[np.float64], swing: float) -> Bend | None:
     """What is left of the stars' distances after the matrix as a smooth field, if that explains clearly more.
 
     Moved third-order (Seidel) distortion, and the projection of a sky that moved, differ by a field of the
@@ -108,7 +120,7 @@ def _smooth(
     """Coefficients (terms, 2) by damped least squares (Cauchy weights), and the median squared residual."""
     weight = 1.0 / variance
     coefficients, typical = np.zeros((design.shape[1], 2)), np.inf
-    for _ in range(_REWEIGHTED):
+    for _ in range(REWEIGHTED):
         weighted = (design * weight[:, None]).T
         normal = weighted @ design
         damped = normal + _BEND_RIDGE * np.trace(normal) / len(normal) * np.eye(len(normal))

@@ -64,10 +64,10 @@ def doubt(matched: Matched) -> str | None:
     i, j = matched.pairs.T
     n = len(i)
     if n < LEAST_MATCHES:
-        return f"it has {n} matches"
+        return f"{n} matches are too few"
     residual = np.hypot(*(moved[i] - target[j]).T)
     if np.median(residual) > radius / 2:
-        return f"its {n} matches lie as far off as chance ones do"
+        return f"{n} matches lie as far off as chance ones do"
     low, high = _shared(moved, target, radius)
     takes_part = within(moved, low, high)
     hit, chance = np.zeros(len(moved), dtype=bool), np.zeros(len(moved))
@@ -76,11 +76,11 @@ def doubt(matched: Matched) -> str | None:
     if not _beyond_chance(hit[takes_part], chance[takes_part]):
         return f"{n} matches among {int(takes_part.sum())} sources can be chance"
     if not _pinned(moved[i], residual, np.array([low, high])):
-        return f"its {n} matches lie in too small a part of the field"
+        return f"{n} matches lie in too small a part of the field"
     if not _fluxes_agree(matched):
-        return f"the fluxes of its {n} matches do not agree"
+        return f"the fluxes of {n} matches do not agree"
     if not _foretold(matched, takes_part & ~hit, chance):
-        return f"one half of its {n} matches does not foretell the other"
+        return f"one half of {n} matches does not foretell the other"
     return None
 
 
