@@ -162,7 +162,7 @@ def test_each_light_gets_the_dark_of_its_own_exposure(
     subs = lights(tmp_path / "subs")
     for path in lights(tmp_path / "long", n=2, glow=5.0, EXPTIME=300.0).iterdir():
         path.rename(subs / f"l{path.name}")
-    report = stack(tmp_path, subs, "--dark", folder)
+    report = stack(tmp_path, subs, "--dark", folder, "--keep-all")
     assert "warning" not in capsys.readouterr().err
     assert len(report["calibrations"]) == 2
     assert {sub["background_adu"] == pytest.approx(400, abs=8) for sub in report["subs"]} == {True}
