@@ -126,9 +126,9 @@ def _found(search: _Search, start: Matrix | None) -> Transform | Lost:
 def _in_motion(search: _Search, pairs: Pairs, start: Matrix | None) -> Transform | None:
     """The transform of what does not stay in place on the sensor; None where all of it may be sky."""
     places, tree = search.sub.places, search.reference.tree
-    for rest in search.moving(pairs):
+    for rest, wide in search.moving(pairs):
         found = None if start is None else next(rest.near(start), None)
-        if found is None:
+        if found is None and (wide or start is None):
             found = next(rest.blind_alike(), None)
         if found is None:
             continue
@@ -192,9 +192,9 @@ class _Search:
             return None
         return _Search(self.sub.without(pairs[:, 0]), self.reference.without(pairs[:, 1]))
 
-    def moving(self, pairs: Pairs) -> Iterator[_Search]:
-        """The same with what may be stars beside the sources that stay in place: narrow and wide ones apart,
-        and those that hardly move.
+    def moving(self, pairs: Pairs) -> Iterator[tuple[_Search, bool]]:
+        """The same with what may be stars beside the sources that stay in place: those that are wider, which
+        is told with them, then all, then those that hardly move.
         """
         rest = self.without(pairs)
         wide = [
@@ -202,12 +202,12 @@ class _Search:
             for listed, stay in ((self.sub, pairs[:, 0]), (self.reference, pairs[:, 1]))
         ]
         if min(len(which) for which in wide) >= MIN_STARS:
-            yield _Search(self.sub.only(wide[0]), self.reference.only(wide[1]))
+            yield _Search(self.sub.only(wide[0]), self.reference.only(wide[1])), True
         if rest is not None:
-            yield rest
+            yield rest, False
         rest = self.without(match(self.reference.tree, self.sub.places, BRIGHT_STAY_PX))
         if rest is not None and drifts_slowly(rest.sub.places, rest.reference.tree):
-            yield rest
+            yield rest, False
 
     def near(self, start: Matrix) -> Iterator[Transform]:
         """Transforms to be believed of those that lie within one sub's drift of ``start``."""
