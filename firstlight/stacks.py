@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections import defaultdict, deque
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
-from statistics import fmean
 from tempfile import TemporaryDirectory
 from typing import Self
 
@@ -48,7 +46,6 @@ class Stacks:
         self._load = lru_cache(maxsize=8)(load)
         self._changed: set[str | None] = set()
         self._behind: set[str | None] = set()
-        self._saturated: defaultdict[str | None, deque[float]] = defaultdict(partial(deque, maxlen=20))
         self._heard: list[Moved | Trouble] = []
         self._kept = self._open()
 
@@ -86,7 +83,6 @@ class Stacks:
         self._pictures.clear()
         self._changed.clear()
         self._behind.clear()
-        self._saturated.clear()
         self._kept = self._open()
 
     # -- subs ------------------------------------------------------------------------------------------------
@@ -116,8 +112,6 @@ class Stacks:
         if outcome.dark_scaling is not None:
             self._scalings.add(job.frame_id, outcome.dark_scaling)
             self._tell(DarkScaled(frame_id=job.frame_id, filter=name, **asdict(outcome.dark_scaling)))
-        if outcome.stars is not None and len(outcome.stars):
-            self._saturated[name].append(float(outcome.stars.saturated.mean()))
         self._tell(outcome.event)
         if (entry := self._kept.entries.get(job.frame_id)) is not None:
             self._tell(graded(entry))
@@ -207,9 +201,7 @@ class Stacks:
             image, inside = self._kept.snapshot(name), self._inside(name)
             self._pictures.show(name, image, inside)
             if image.subs:
-                saturated = self._saturated[name]
-                share = fmean(saturated) if saturated else None
-                advice = advice_on(image, inside, self._kept.entries.values(), share)
+                advice = advice_on(image, inside, self._kept.entries.values())
                 self._tell(AdviceGiven(filter=name, advice=advice))
         if changed:
             self._pictures.show_colour()

@@ -25,7 +25,7 @@ def bleeding(sky: float = LEVEL) -> NDArray[np.float64]:
     draw_stars(frame, np.array([[150.0, 60.0]]), np.array([400_000.0]), 3.0)
     draw_stars(frame, np.array([[150.0, 60.0]]), np.array([60_000.0]), 14.0)
     frame[60:85, 148:152] = 1e6
-    return np.minimum(frame, FULL)
+    return np.asarray(np.minimum(frame, FULL), np.float64)
 
 
 def registered(
@@ -34,9 +34,10 @@ def registered(
     dy: float,
     angle: float,
     interpolation: Interpolation | None = None,
-    **more: float,
+    scale: float = 1.0,
+    level: float = 0.0,
 ) -> Integrated:
-    one = shot(frame, motion(dx, dy, angle, SHAPE), noise_adu=SIGMA, **more)
+    one = shot(frame, motion(dx, dy, angle, SHAPE), noise_adu=SIGMA, scale=scale, level=(level,))
     one = replace(one, placed=replace(one.placed, interpolation=interpolation))
     return live([kept(one)], LEVEL).picture()
 
@@ -75,7 +76,7 @@ def test_it_is_so_at_any_scale() -> None:
     """A short first sub makes long ones' skies lie far from the stack's."""
     plain = registered(bleeding(), 0.4, 0.4, 0.0).pixels
     for scale, level in ((0.02, LEVEL * 0.98), (15.0, -14 * LEVEL)):
-        done = registered(bleeding(), 0.4, 0.4, 0.0, scale=scale, level=(level,)).pixels
+        done = registered(bleeding(), 0.4, 0.4, 0.0, scale=scale, level=level).pixels
         unscaled = (done - level) / scale
         assert np.abs(unscaled - plain)[5:-5, 5:-5].max() < 60  # the code's steps at 4,000 ADU
         ring = unscaled[64:84, 140:147]
@@ -86,8 +87,8 @@ def test_it_is_so_at_any_scale() -> None:
 @pytest.mark.parametrize("peak", [300.0, 3000.0, 60_000.0])
 def test_stars_that_are_not_saturated_keep_their_flux_and_width(fwhm_px: float, peak: float) -> None:
     rng = np.random.default_rng(1)
-    places = np.stack(np.meshgrid(np.arange(20, 290, 26), np.arange(20, 115, 26)), -1).reshape(-1, 2)
-    places = places + rng.uniform(-0.5, 0.5, places.shape)
+    grid = np.stack(np.meshgrid(np.arange(20, 290, 26), np.arange(20, 115, 26)), -1).reshape(-1, 2)
+    places = np.asarray(grid + rng.uniform(-0.5, 0.5, grid.shape), np.float64)
     flux = peak * 1.13 * fwhm_px**2
     frame = np.full(SHAPE, LEVEL)
     draw_stars(frame, places, np.full(len(places), flux), fwhm_px)
@@ -112,7 +113,8 @@ def test_noise_around_bright_stars_keeps_its_mean_and_its_width() -> None:
     """Stars everywhere, so that all is near one: noise on their wings is neither cut nor shifted."""
     rng = np.random.default_rng(2)
     frame = np.full(SHAPE, LEVEL)
-    places = np.stack(np.meshgrid(np.arange(10, 295, 14), np.arange(10, 125, 14)), -1).reshape(-1, 2) + 0.2
+    grid = np.stack(np.meshgrid(np.arange(10, 295, 14), np.arange(10, 125, 14)), -1).reshape(-1, 2)
+    places = np.asarray(grid + 0.2, np.float64)
     draw_stars(frame, places, np.full(len(places), 20_000.0), 2.6)
     clean = registered(frame, 0.5, 0.5, 0.0).pixels
     noises = rng.normal(0, SIGMA, (12, *SHAPE))
