@@ -9,7 +9,6 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
-from statistics import fmean
 from tempfile import TemporaryDirectory
 from typing import Self
 
@@ -36,7 +35,6 @@ from livestack.ledger import Entry
 PATIENCE_S = 30.0
 """How long a stacker that lost its session may take to finish its last request and let go of the folder."""
 
-_RECENT = 20
 """So many of the last subs tell the share of saturated stars."""
 
 
@@ -51,7 +49,6 @@ class Stacks:
         self._load = lru_cache(maxsize=8)(load)
         self._changed: set[str | None] = set()
         self._behind: set[str | None] = set()
-        self._saturated: dict[str, float] = {}  # share of each sub's matched stars
         self._heard: list[Moved | Trouble] = []
         self._oddities = Oddities()
         self._kept = self._open()
@@ -90,7 +87,6 @@ class Stacks:
         self._pictures.clear()
         self._changed.clear()
         self._behind.clear()
-        self._saturated.clear()
         self._kept = self._open()
 
     # -- subs ------------------------------------------------------------------------------------------------
@@ -120,9 +116,6 @@ class Stacks:
         if outcome.dark_scaling is not None:
             self._scalings.add(job.frame_id, outcome.dark_scaling)
             self._tell(DarkScaled(frame_id=job.frame_id, filter=name, **asdict(outcome.dark_scaling)))
-        if outcome.stars is not None and outcome.transform is not None:
-            matched = outcome.stars.saturated[outcome.transform.pairs[:, 0]]
-            self._saturated[job.frame_id] = float(matched.mean())
         self._tell(outcome.event)
         if (entry := self._kept.entries.get(job.frame_id)) is not None:
             self._tell(graded(entry))
@@ -214,10 +207,7 @@ class Stacks:
             image, inside = self._kept.snapshot(name), self._inside(name)
             self._pictures.show(name, image, inside)
             if image.subs:
-                known = (self._saturated.get(entry.frame_id) for entry in inside)
-                shares = [share for share in known if share is not None][-_RECENT:]
-                share = fmean(shares) if shares else None
-                advice = advice_on(image, inside, self._kept.entries.values(), share)
+                advice = advice_on(image, inside, self._kept.entries.values())
                 self._tell(AdviceGiven(filter=name, advice=advice))
         if changed:
             self._pictures.show_colour()

@@ -135,6 +135,8 @@ def blotted(picture: Plane, warp: Warp, shape: tuple[int, int]) -> Plane:
         colours=colours(None),
         scale=np.float32(1),
         levels=np.zeros((len(corners(shape)), 1, 3), np.float32),
+        noise=_NO_RINGING,
+        stretched=False,
         undershoot=_NO_RINGING,
         zero=np.zeros(1, np.float32),
     )

@@ -122,4 +122,5 @@ def _measures(event: SubAccepted, outcome: Outcome, placed: Placed) -> Measures:
         rms_px=event.rms_px,
         noise_adu=placed.scale * placed.noise_adu,
         overlap=float("nan") if outcome.overlap is None else outcome.overlap,
+        saturated=float(stars.saturated.mean()) if len(stars) else float("nan"),
     )

@@ -94,6 +94,8 @@ def course(
         scale=np.float32(placed.scale),
         levels=np.ascontiguousarray(placed.surface.tile_planes(shape, tiles), np.float32),
         undershoot=np.float32(max(undershoot, 0.0) * placed.noise_adu),
+        noise=np.float32(placed.noise_adu),
+        stretched=finer > _AS_FINE,
         zero=zero_adu,
     )
 
