@@ -11,6 +11,7 @@ from firstlight.errors import FirstlightError
 from firstlight.lights import files_of, is_folder_or_pattern
 from library.errors import LibraryError
 from library.frames import FrameKind, FrameMeta, FrameRecord
+from library.importing.judge import frames_in_history, kind_of_name
 from library.keywords import kind_text, known_kind, says_master
 from library.master_groups import groups_of
 from library.reading import adu_notes, is_float, meta_of, open_image
@@ -61,7 +62,7 @@ def find_given(
         several, others = is_folder_or_pattern(argument), Counter[str]()
         for path in files_of(argument, others) if several else [argument]:
             try:
-                reason = None if as_given else why_not(kind, path)
+                reason, remark = (None, None) if as_given else _judge(kind, path)
             except LibraryError as error:
                 if not several:
                     raise FirstlightError(str(error)) from error
@@ -69,6 +70,8 @@ def find_given(
                 continue
             if reason is None:
                 files.setdefault(path.resolve(), path)
+                if remark is not None:
+                    warn(f"{path}: {remark}")
             elif several:
                 others[reason] += 1
             else:
@@ -106,8 +109,8 @@ def _kind_told(path: Path) -> FrameKind | None:
         return known_kind(kind_text(unit.values))
 
 
-def why_not(kind: FrameKind, path: Path) -> str | None:
-    """Why no master of this kind can be made of a file, by its header; ``None`` where that says nothing.
+def _judge(kind: FrameKind, path: Path) -> tuple[str | None, str | None]:
+    """Why no master of this kind can be made of a file, by its header; and what is odd about one that can.
 
     Raises :class:`LibraryError`.
     """
@@ -115,10 +118,13 @@ def why_not(kind: FrameKind, path: Path) -> str | None:
         meta, told = meta_of(unit), known_kind(kind_text(unit.values))
     if told is not None and told not in _ACCEPTED[kind]:
         option = f" (give it as --{told.value})" if told in _ACCEPTED else ""
-        return f"its header says that it is a {told.value.replace('_', '-')}, no {kind.value}{option}"
+        return f"its header says that it is a {told.value.replace('_', '-')}, no {kind.value}{option}", None
     if kind is FrameKind.BIAS and told is not kind and (meta.exposure_s or 0) > LONGEST_BIAS_S:
-        return f"it was exposed for {meta.exposure_s:g} s: it holds dark current, and is no bias"
-    return None
+        return f"it was exposed for {meta.exposure_s:g} s: it holds dark current, and is no bias", None
+    named = kind_of_name(path) if told is None else None
+    if named is not None and named not in _ACCEPTED[kind]:
+        return None, f"its name speaks of a {named}, its header of nothing: it is taken for a {kind.value}"
+    return None, None
 
 
 def masters_given(kind: FrameKind, paths: Iterable[Path]) -> list[Given]:
@@ -131,6 +137,7 @@ def masters_given(kind: FrameKind, paths: Iterable[Path]) -> list[Given]:
     for path in paths:
         with open_image(path) as (_, unit):
             meta, floats = replace(meta_of(unit), kind=kind), is_float(unit)
+            meta = replace(meta, n_combined=max(meta.n_combined, frames_in_history(unit) or 1))
             said = says_master(kind_text(unit.values))
         (masters if meta.n_combined > 1 or said else raw)[path] = meta
         lone = path if floats else None

@@ -15,7 +15,7 @@ from firstlight.choosing import OptimiseDark, choose, told_of
 from firstlight.errors import FirstlightError
 from firstlight.events import MasterChoice
 from firstlight.given_frames import Given, find_given, masters_given
-from firstlight.stack_masters import Made, Picked, judge_masters, load_masters, pick
+from firstlight.stack_masters import Made, Picked, alike, judge_masters, load_masters, pick
 from library.cutting import Extent
 from library.errors import LibraryError
 from library.frames import FrameKind, FrameMeta
@@ -96,7 +96,7 @@ def calibrating(wanted: Wanted, lights: Mapping[Path, FrameMeta], warn: Warn) ->
     """
     wanted.check()
     if wanted.library is None:
-        yield _Given(wanted, lights, warn)
+        yield _FromFiles(wanted, lights, warn)
         return
     if not (wanted.library / "library").is_dir():
         raise FirstlightError(f"{wanted.library}: there is no library; give the folder that --root names")
@@ -105,14 +105,14 @@ def calibrating(wanted: Wanted, lights: Mapping[Path, FrameMeta], warn: Warn) ->
     except LibraryError as error:
         raise FirstlightError(str(error)) from error
     with library:
-        yield _Matched(library, OptimiseDark.ALWAYS if wanted.optimise_dark else None, warn)
+        yield _FromLibrary(library, OptimiseDark.ALWAYS if wanted.optimise_dark else None, warn)
 
 
 _Parts = tuple[tuple[FrameKind, tuple[Path, ...]], ...]
 """What of each kind is applied, by its files."""
 
 
-class _Given:
+class _FromFiles:
     """Of what was given each light gets what fits it best; what does not fit is applied, and told."""
 
     def __init__(self, wanted: Wanted, lights: Mapping[Path, FrameMeta], warn: Warn) -> None:
@@ -126,21 +126,20 @@ class _Given:
             for each in several
         }
         self._choices: dict[tuple[str | None, str, _Parts], Choices] = {}
+        self._picked: dict[FrameMeta, Picked] = {}
         self._told: set[str] = set()
         self._made: dict[tuple[Path, ...], Made] = {}
         self._load = lru_cache(maxsize=4)(self._loaded)
-        alike: dict[tuple[str | None, str, _Parts], dict[Path, FrameMeta]] = {}
+        groups: dict[tuple[str | None, str, _Parts], dict[Path, FrameMeta]] = {}
         for path, meta in lights.items():
-            picked = pick(self._given, meta)
-            alike.setdefault((meta.filter, meta.calibrated, _parts(picked)), {})[path] = meta
-        for key, some in alike.items():
+            groups.setdefault((meta.filter, meta.calibrated, _parts(self._pick(meta))), {})[path] = meta
+        for key, some in groups.items():
             self._choices[key] = self._judged(some)
         for first in list(lights.items())[:1]:  # so that what is wrong is told before the work
             self.masters_of(*first)
 
     def masters_of(self, path: Path, light: FrameMeta) -> tuple[Choices, Masters]:
-        picked = pick(self._given, light)
-        key = light.filter, light.calibrated, _parts(picked)
+        key = light.filter, light.calibrated, _parts(self._pick(light))
         if key not in self._choices:
             self._choices[key] = self._judged({path: light})
         choices = self._choices[key]
@@ -160,6 +159,13 @@ class _Given:
     def forget(self) -> None:
         self._load.cache_clear()
 
+    def _pick(self, light: FrameMeta) -> Picked:
+        """What fits a light best; lights that matching cannot tell apart are looked at once."""
+        key = alike(light)
+        if key not in self._picked:
+            self._picked[key] = pick(self._given, light)
+        return self._picked[key]
+
     def _named(self, kind: str, path: str) -> Given:
         if (kind, path) not in self._by_path:
             raise LibraryError(f"{path}: is not among what is given now; begin anew with --fresh")
@@ -168,7 +174,7 @@ class _Given:
     def _judged(self, lights: Mapping[Path, FrameMeta]) -> Choices:
         """What lights that are calibrated alike get; what is odd about it is told once."""
         wanted, light = self._wanted, next(iter(lights.values()))
-        picked = pick(self._given, light)
+        picked = self._pick(light)
         if wanted.flats and FrameKind.FLAT not in picked:
             self._tell(f"no flat of the filter {light.filter or 'none'} was given: its lights stay without")
         with _as_ours():
@@ -208,7 +214,7 @@ def _parts(picked: Picked) -> _Parts:
     return tuple((kind, each.paths) for kind, each in picked.items())
 
 
-class _Matched:
+class _FromLibrary:
     """Nothing unfit is applied: it is told, once for all lights alike."""
 
     def __init__(self, library: Library, optimise: OptimiseDark | None, warn: Warn) -> None:

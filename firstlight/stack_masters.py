@@ -21,13 +21,14 @@ from library.defects import to_mend
 from library.errors import LibraryError
 from library.fitness import temperature_c
 from library.frames import FrameKind, FrameMeta, FrameRecord
+from library.importing.judge import frames_in_history
 from library.keywords import kind_text, says_master
 from library.matching import already_done, judge
 from library.reading import open_image, read_frame, read_meta
 from livestack.masters import Masters, prepare
 
 _WORSE = tuple(Coverage)
-_MOST_REASONS, _MOST_KEPT = 6, 4
+_MOST_REASONS, _MOST_KEPT = 6, 3
 _NAMES = {FrameKind.DEFECTS: "defect map"}
 _PARTS = (FrameKind.DARK, FrameKind.BIAS, FrameKind.FLAT)
 
@@ -144,7 +145,7 @@ def _judge(kind: FrameKind, given: Given, lights: Mapping[Path, FrameMeta]) -> t
     extents = {Extent.of(meta) for meta in lights.values()}
     different: dict[FrameMeta, Path] = {}
     for path, meta in lights.items():
-        different.setdefault(_alike(meta), path)
+        different.setdefault(alike(meta), path)
     worst: Match | None = None
     told: dict[str, None] = {}
     for path, meta in zip(given.paths, given.metas, strict=True):
@@ -194,7 +195,7 @@ def _misplaced(path: Path, kind: FrameKind, master: Extent, light: Extent) -> st
     return f"{path}: {sizes}; it cannot be applied: {why}"
 
 
-def _alike(meta: FrameMeta) -> FrameMeta:
+def alike(meta: FrameMeta) -> FrameMeta:
     """What matters to matching, so that a night's lights are judged once and not one by one."""
     return replace(
         meta,
@@ -308,4 +309,4 @@ def _master(
 
 def _is_master(path: Path) -> bool:
     with open_image(path) as (_, unit):
-        return says_master(kind_text(unit.values))
+        return says_master(kind_text(unit.values)) or frames_in_history(unit) is not None

@@ -33,7 +33,7 @@ def derived_cards(source: Source) -> tuple[list[Card], list[str]]:
     """
     cards: list[Card] = []
     told: list[str] = []
-    if not set(N_COMBINED) & source.unit.values.keys() and (count := _from_history(source.unit)):
+    if not set(N_COMBINED) & source.unit.values.keys() and (count := frames_in_history(source.unit)):
         cards.append(("NCOMBINE", count, "from PixInsight's HISTORY"))
         told.append(f"NCOMBINE = {count} (from its HISTORY)")
     meta = source.meta
@@ -110,7 +110,8 @@ def kind_of_name(path: Path) -> FrameKind | None:
     return None
 
 
-def _from_history(unit: HeaderUnit) -> int | None:
+def frames_in_history(unit: HeaderUnit) -> int | None:
+    """How many frames PixInsight says in its HISTORY that it has integrated, if it does."""
     for raw in unit.raw_cards:
         keyword, text, _ = parse_card(raw)
         if keyword == "HISTORY" and (match := _INTEGRATED.search(str(text))):

@@ -146,6 +146,25 @@ def test_what_its_header_calls_otherwise_is_taken_on_wish(tmp_path: Path) -> Non
     assert unevenness(tmp_path / "out.fits") < 5
 
 
+def test_a_name_that_speaks_of_another_kind_is_told_where_the_header_says_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dark = write(tmp_path / "flat_01.fits", quantised(LEVEL + GLOW), None)
+    stack(tmp_path, lights(tmp_path / "subs"), "--dark", dark)
+    assert (
+        "its name speaks of a flat, its header of nothing: it is taken for a dark" in capsys.readouterr().err
+    )
+
+
+def test_a_master_of_pixinsight_s_is_known_by_its_history(tmp_path: Path) -> None:
+    for number, exposure_s in enumerate((60.0, 61.0)):
+        path = write(tmp_path / f"{number}.fits", (LEVEL + GLOW).astype("f4"), "Dark", exposure_s)
+        with fits.open(path, mode="update") as hdus:
+            hdus[0].header["HISTORY"] = "ImageIntegration.numberOfImages: 20"
+    report = stack(tmp_path, lights(tmp_path / "subs"), "--dark", *sorted(tmp_path.glob("?.fits")))
+    assert dark_of(report)["reasons"][0].startswith("0.fits: 20 frames")
+
+
 def test_a_short_dark_may_be_a_bias(tmp_path: Path) -> None:
     subs = lights(tmp_path / "subs", glow=0)
     bias = write(tmp_path / "b.fits", quantised(np.full(SKY.shape, LEVEL)), "Dark Frame", 0.3)
