@@ -20,6 +20,7 @@ from library.defects import to_mend
 from library.errors import LibraryError
 from library.frames import FrameKind, FrameMeta, FrameRecord
 from library.matching import judge
+from library.mosaics import RGB
 from library.reading import read_frame, read_meta
 from livestack.masters import Masters, prepare
 
@@ -98,7 +99,9 @@ def _judge(
 
 
 def _is_on(master: Extent, light: Extent) -> bool:
-    """Whether a master can be applied to a light: it is of its size, or a piece of it is."""
+    """Whether a master can be applied to a light: it is of its planes and size, or a piece is."""
+    if (master.bayer_pattern == RGB) != (light.bayer_pattern == RGB):
+        return False
     same = (master.width, master.height) == (light.width, light.height)
     return same or light.within(master) is not None
 
@@ -106,6 +109,9 @@ def _is_on(master: Extent, light: Extent) -> bool:
 def _misplaced(path: Path, kind: FrameKind, master: Extent, light: Extent) -> str:
     """Why a master that is of another size than the lights cannot be cut to theirs."""
     name = _NAMES.get(kind, kind.value)
+    if (master.bayer_pattern == RGB) != (light.bayer_pattern == RGB):
+        planes = ("three planes", "one") if master.bayer_pattern == RGB else ("one plane", "three")
+        return f"{path}: the {name} has {planes[0]}, the lights have {planes[1]}; it cannot be applied"
     silent = [who for who, each in ((name, master), ("light", light)) if each.origin is None]
     if silent:
         whose = " and the ".join(silent)
@@ -201,9 +207,8 @@ def _master(
     extent = Extent.of(read_meta(paths[0]))
     if len(paths) == 1:
         frame = read_frame(paths[0])
-        if frame.pixels.ndim != 2:
-            raise FirstlightError(f"{paths[0]}: a {kind.value} has one plane, this is a colour picture")
-        if frame.meta.n_combined > 1 or frame.pixels.dtype.kind == "f":
+        lone = frame.pixels.ndim == 3 and kind is not FrameKind.FLAT  # of planes only masters are taken
+        if frame.meta.n_combined > 1 or frame.pixels.dtype.kind == "f" or lone:
             return Made(frame.pixels.astype(np.float32, copy=False), extent, frame.overscan_adu)
     for path in paths:
         if read_meta(path).n_combined > 1:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from library.frames import FrameMeta
-from library.keywords import shifted_pattern
+from library.mosaics import shifted, tall
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,14 +39,14 @@ class Extent:
         return slice(top, top + self.height), slice(left, left + self.width)
 
     def piece(self, pixels: NDArray[Any], whole: Extent) -> NDArray[Any]:
-        """So much of a master (H, W) of that extent as lies on this one, contiguous.
+        """So much of a master (H, W) of that extent as lies on this one, contiguous; three planes: (3 H, W).
 
         All of it where it is of this size, or where it does not cover this: whoever applies it will tell.
         """
-        if pixels.shape == (self.height, self.width):
-            return pixels
+        if pixels.shape[:2] == (self.height, self.width):
+            return tall(pixels)
         window = self.within(whole)
-        return pixels if window is None else np.ascontiguousarray(pixels[window])
+        return tall(pixels if window is None else np.ascontiguousarray(pixels[window]))
 
 
 def pattern_at(whole: FrameMeta, frame: FrameMeta) -> str | None:
@@ -54,4 +54,4 @@ def pattern_at(whole: FrameMeta, frame: FrameMeta) -> str | None:
     if whole.bayer_pattern is None or whole.origin is None or frame.origin is None:
         return whole.bayer_pattern
     columns, rows = (there - here for there, here in zip(frame.origin, whole.origin, strict=True))
-    return shifted_pattern(whole.bayer_pattern, columns, rows)
+    return shifted(whole.bayer_pattern, columns, rows)

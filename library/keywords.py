@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from library.cards import CardValue
 from library.frames import FrameKind, FrameMeta
+from library.mosaics import RGB, pattern_of, shifted
 from library.sections import sections_of
 
 FRAME_ID, PLAN_ID, STEP_ID = "FRAMEID", "PLANID", "STEPID"
@@ -49,7 +50,6 @@ _KINDS = (
     (re.compile(r"bias|zero|offset"), FrameKind.BIAS),
 )
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][+-]?\d+)?")
-_BAYER_PATTERNS = {"RGGB", "BGGR", "GBRG", "GRBG"}
 _ABSOLUTE_ZERO_C = -273.15
 _SURELY_KELVIN = 150.0
 
@@ -61,7 +61,7 @@ def frame_meta(header: Mapping[str, CardValue], width: int, height: int, planes:
     """
     x_binning, y_binning = _binning(header)
     picture = sections_of(header, height, width).picture
-    pattern = bayer_pattern(header, height) if planes == 1 else None
+    pattern = bayer_pattern(header, height) if planes == 1 else RGB
     return FrameMeta(
         kind=frame_kind(kind_text(header)),
         width=picture.right - picture.left,
@@ -75,7 +75,7 @@ def frame_meta(header: Mapping[str, CardValue], width: int, height: int, planes:
         binning=(x_binning, y_binning),
         origin=_origin(header, picture.left, picture.top),
         filter=_text(header, "FILTER", "FILT"),
-        bayer_pattern=None if pattern is None else shifted_pattern(pattern, picture.left, picture.top),
+        bayer_pattern=None if pattern is None else shifted(pattern, picture.left, picture.top),
         read_mode=_text(header, *READ_MODE),
         object_name=_text(header, "OBJECT"),
         telescope=_text(header, "TELESCOP"),
@@ -125,25 +125,9 @@ def temperature_c(value: float | None) -> float | None:
 
 
 def bayer_pattern(header: Mapping[str, CardValue], height: int) -> str | None:
-    """The Bayer pattern at row 0, column 0 as stored, the way Siril reads INDI's and others' files.
-
-    BAYERPAT names the pattern at the top left of the picture. Stored row 0 is the top unless
-    ROWORDER is BOTTOM-UP; then it is the bottom, and with an even height the pattern's two rows are
-    exchanged. Odd XBAYROFF and YBAYROFF shift it by a column and a row.
-    """
-    pattern = (_text(header, *BAYER) or "").upper()
-    if pattern not in _BAYER_PATTERNS:
-        return None
-    bottom_up = (_text(header, "ROWORDER") or "").upper() == "BOTTOM-UP"
+    """The mosaic at row 0, column 0 as stored, see :func:`library.mosaics.pattern_of`."""
     x, y = (int(_number(header, keyword) or 0) for keyword in ("XBAYROFF", "YBAYROFF"))
-    return shifted_pattern(pattern, x, y + (bottom_up and height % 2 == 0))
-
-
-def shifted_pattern(pattern: str, columns: int, rows: int) -> str:
-    """The Bayer pattern so many columns and rows on."""
-    if columns % 2:
-        pattern = pattern[1] + pattern[0] + pattern[3] + pattern[2]
-    return pattern[2:] + pattern[:2] if rows % 2 else pattern
+    return pattern_of(header, _text(header, *BAYER), height, x, y)
 
 
 def overscan_adu(header: Mapping[str, CardValue]) -> float | None:

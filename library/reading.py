@@ -6,7 +6,7 @@ import gzip
 import os
 import warnings
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader, BytesIO
@@ -16,8 +16,11 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from library.cards import CardValue, HeaderError, HeaderUnit, padded, walk
+from library.cards import Card, CardValue, HeaderError, HeaderUnit, padded, walk, with_cards
 from library.errors import NotAFitsFileError
+from library.formats.image import Data
+from library.formats.stream import ForeignStream, physical
+from library.formats.table import HEAD_BYTES, check_frame, open_foreign, reader_of, sequence_place
 from library.frames import FrameMeta
 from library.keywords import frame_meta, overscan_adu
 from library.layout import Layout, fill_at
@@ -46,8 +49,11 @@ class Frame:
     overscan_adu: float | None = None
 
 
-def read_frame(path: Path | str) -> Frame:
-    """Read the first image of a FITS file: plain, gzipped, or tile-compressed.
+def read_frame(path: Path | str, cards: Sequence[Card] = ()) -> Frame:
+    """Read the first image of a FITS file: plain, gzipped, or tile-compressed; or of another format.
+
+    What other formats there are: :mod:`library.formats.table`; ``video.ser#7`` is a frame of a sequence.
+    ``cards`` are what the user knows better than the header; they stand in it.
 
     Rows come as stored, row 0 first. BZERO and BSCALE are applied: 8 bits give uint8, 16 bits give uint16
     (BZERO = 32768) or int16, everything else float32. ``meta.bayer_pattern`` is the pattern at row 0,
@@ -56,9 +62,10 @@ def read_frame(path: Path | str) -> Frame:
     Where the header names an overscan, the picture without it is all that there is, here and wherever else
     pixels are read (see :func:`library.sections.sections_of`); ``header`` stays as it is stored.
 
-    Raises :class:`NotAFitsFileError` for a file that is missing, not FITS, cut short, or without an image.
+    Raises :class:`NotAFitsFileError` for a file that is missing, of no format that is known, cut short, or
+    without an image.
     """
-    with open_image(Path(path)) as (stream, unit):
+    with open_image(Path(path), cards) as (stream, unit):
         pixels, level = read_picture(stream, unit)
         return Frame(pixels=pixels, meta=meta_of(unit), header=unit.values, overscan_adu=level)
 
@@ -72,6 +79,9 @@ def read_picture(stream: BinaryIO, unit: HeaderUnit) -> tuple[Pixels, float | No
         return _read_plain(stream, unit), plain_overscan_adu(stream, unit)
     if unit.is_compressed_image:
         stored = _read_compressed(stream, unit)
+    elif isinstance(stream, ForeignStream):
+        pixels = physical(stream.image.pixels())
+        stored = pixels if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
     else:
         stored = decode(_fill(stream, np.empty(image_shape(unit), stored_dtype(unit))), unit.values)
     sections = picture_of(unit)
@@ -101,9 +111,9 @@ def read_overscan_adu(path: Path | str) -> float | None:
         return read_picture(stream, unit)[1]
 
 
-def read_meta(path: Path | str) -> FrameMeta:
-    """What the header of the first image says; pixels are not read. Raises as :func:`read_frame`."""
-    with open_image(Path(path)) as (_, unit):
+def read_meta(path: Path | str, cards: Sequence[Card] = ()) -> FrameMeta:
+    """What the header of the first image says; pixels are not read. As :func:`read_frame`."""
+    with open_image(Path(path), cards) as (_, unit):
         return meta_of(unit)
 
 
@@ -119,14 +129,16 @@ def read_rows(path: Path, rows: slice) -> Pixels:
 
 
 @contextmanager
-def open_image(path: Path) -> Iterator[tuple[BinaryIO, HeaderUnit]]:
-    """Open the file at the data of its first image; every way to fail is a :class:`NotAFitsFileError`."""
+def open_image(path: Path, cards: Sequence[Card] = ()) -> Iterator[tuple[BinaryIO, HeaderUnit]]:
+    """Open the file at the data of its first image; every way to fail is a :class:`NotAFitsFileError`.
+
+    A file of another format is opened as the FITS file that it would be (:class:`ForeignStream`). ``cards``
+    stand in the header, whatever it says itself.
+    """
     try:
-        with path.open("rb") as raw:
-            packed = raw.read(2) == b"\x1f\x8b"
-            raw.seek(0)
-            stream = cast("BinaryIO", gzip.GzipFile(fileobj=raw)) if packed else cast("BinaryIO", raw)
-            yield stream, with_sidecar(path, find_image(stream))
+        with _opened(path) as (stream, unit):
+            told = with_sidecar(path, unit)
+            yield stream, with_cards(told, cards) if cards else told
     except FileNotFoundError as error:
         raise NotAFitsFileError(f"{path}: there is no such file") from error
     except IsADirectoryError as error:
@@ -134,6 +146,32 @@ def open_image(path: Path) -> Iterator[tuple[BinaryIO, HeaderUnit]]:
     except (HeaderError, EOFError, zlib.error, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise NotAFitsFileError(f"{path}: cannot be read as a FITS image: {reason}; {_REMEDY}") from error
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[BinaryIO, HeaderUnit]]:
+    place = sequence_place(path)
+    if place is not None and not path.exists():
+        yield _foreign(Data.of_file(place[0]), place[1])
+        return
+    with path.open("rb") as raw:
+        head = raw.read(HEAD_BYTES)
+        raw.seek(0)
+        if reader_of(head) is not None:
+            yield _foreign(Data.of_file(path), 0)
+            return
+        check_frame(str(path), head)
+        packed = head.startswith(b"\x1f\x8b")
+        stream = cast("BinaryIO", gzip.GzipFile(fileobj=raw)) if packed else cast("BinaryIO", raw)
+        yield stream, find_image(stream)
+
+
+def _foreign(data: Data, number: int) -> tuple[BinaryIO, HeaderUnit]:
+    image = open_foreign(data, number)
+    if image is None:
+        raise HeaderError("its format is not known")
+    stream = ForeignStream(image)
+    return cast("BinaryIO", stream), stream.unit()
 
 
 def find_image(stream: BinaryIO) -> HeaderUnit:

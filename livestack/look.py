@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from library.mosaics import RGB
 from livestack.kernels.frames import Frame
 from livestack.kernels.starring import measure, peaks
 from livestack.masters import Masters
 from livestack.normalise import Mesh, background_mesh
-from livestack.survey import Patches, Raw, framed, survey_frame
+from livestack.survey import Patches, Raw, framed, luminance, survey_frame
 from measure.background import Background, measure_background
 from measure.stars import SIGMA_TO_FWHM, Stars
 from numerics.threads import in_parallel
@@ -55,7 +56,10 @@ def look(
     search: bool = True,
     max_stars: int = 1000,
 ) -> Look:
-    """Look at a raw frame (H, W), mono or a mosaic; ``search`` for lone hot and dead pixels."""
+    """Look at a raw frame (H, W), mono or a mosaic, or at three planes one below the other (3 H, W).
+
+    ``search`` for lone hot and dead pixels.
+    """
     seen = survey_frame(raw, masters, bayer_pattern=bayer_pattern, search=search)
     mesh = background_mesh(seen.small, seen.binning)
     small = seen.small[0] if len(seen.small) == 1 else seen.small.mean(axis=0)
@@ -67,9 +71,14 @@ def look(
     sky = measure_background(small, invalid=invalid if masked else None, every=every)
     small -= sky.level_adu
     small[invalid] = 0.0
-    finder = _Finder(framed(raw, masters, seen.patches), saturation_adu, bayer_pattern is not None)
+    if bayer_pattern == RGB:  # stars are sought in the luminance
+        grey = framed(luminance(raw, masters, seen.patches), Masters(), Patches())
+        finder, noise = _Finder(grey, saturation_adu, False), seen.noise_adu / np.sqrt(3)
+    else:
+        frame = framed(raw, masters, seen.patches)
+        finder, noise = _Finder(frame, saturation_adu, bayer_pattern is not None), seen.noise_adu
     return Look(
-        stars=finder.find(small, sky, seen.binning, seen.noise_adu, max_stars),
+        stars=finder.find(small, sky, seen.binning, noise, max_stars),
         sky=sky,
         mesh=mesh,
         noise_adu=seen.noise_adu,

@@ -54,7 +54,7 @@ def test_json_is_one_object_a_line(tmp_path: Path, night: Path, capsys: pytest.C
     [
         ([], "name lights, or a folder to --watch"),
         (["{night}", "--watch", "{night}"], "name lights, or a folder to --watch"),
-        (["{night}/nothing*.fits"], "no FITS file matches"),
+        (["{night}/nothing*.fits"], "no frame matches"),
         (["{night}", "--method", "magic"], "--method: there is no method 'magic'; choose of mean, "),
         (["{night}", "--pixfrac", "0", "--drizzle", "2"], "--pixfrac is more than 0"),
         (["--watch", "{night}/nowhere"], "nowhere: cannot be watched"),
