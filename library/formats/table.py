@@ -15,7 +15,22 @@ HEAD_BYTES = 64
 FITS_SUFFIXES = (".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fts.gz", ".fits.fz", ".fit.fz", ".fz")
 FOREIGN_SUFFIXES = (
     *(".xisf", ".tif", ".tiff", ".png", ".ser"),
-    *(".cr2", ".cr3", ".nef", ".nrw", ".arw", ".sr2", ".raf", ".dng", ".orf", ".rw2", ".pef", ".srw", ".3fr"),
+    *(
+        ".raw",
+        ".cr2",
+        ".cr3",
+        ".nef",
+        ".nrw",
+        ".arw",
+        ".sr2",
+        ".raf",
+        ".dng",
+        ".orf",
+        ".rw2",
+        ".pef",
+        ".srw",
+        ".3fr",
+    ),
 )
 FRAME_SUFFIXES = FITS_SUFFIXES + FOREIGN_SUFFIXES
 """What a frame's name may end in: others of a folder are not tried."""
@@ -127,9 +142,9 @@ def open_foreign(data: Data, number: int = 0) -> ForeignImage | None:
     return None
 
 
-def suffix_of(head: bytes, data: Data) -> str | None:
+def suffix_of(data: Data) -> str | None:
     """The suffix that suits a file's content; None for FITS, and for what nobody knows."""
-    reader = reader_of(head)
+    reader = reader_of(data.piece(0, HEAD_BYTES))
     if reader is None or reader.suffix != ".tif":
         return None if reader is None else reader.suffix
     from library.formats import camera_raw, ifd

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from library.errors import LibraryError, NotAFrameError, UnreadableImageError
+from library.export import export
 from library.formats.table import frames_in
-from library.frames import FrameKind
+from library.frames import FrameKind, Stamp
 from library.importing.take import How, Outcome
 from library.mosaics import XTRANS
 from library.reading import read_frame, read_meta, read_rows
@@ -266,3 +267,48 @@ def test_half_a_file_is_told_to_be_cut_short(tmp_path: Path) -> None:
         path.write_bytes(path.read_bytes()[:-500])
         with pytest.raises(UnreadableImageError, match="cut short"):
             read_meta(path)
+
+
+STAMP = Stamp(
+    frame_id="0123456789abcdef", kind=FrameKind.LIGHT, plan_id="p1", step_id="s1", exposure_s=60.0,
+    camera="Canon DSLR", gain=800.0, filter="L", object_name="M 27",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["dng", "tiff", "xisf", "png colour"])
+def test_a_device_s_image_is_stored_as_it_came_and_its_stamp_beside_it(name: str, tmp_path: Path) -> None:
+    suffix, write, pixels = WRITERS[name]
+    sent = write(tmp_path / "a.fits", pixels).read_bytes()  # its type is told by its content
+    with Library.open(tmp_path / "root") as library:
+        record = library.add(sent, STAMP)
+        assert record.path.suffix == suffix
+        assert record.path.read_bytes() == sent
+        assert library.add(sent, STAMP) == record
+    with Library.open(tmp_path / "root") as library:
+        assert library.verify() == []
+        (library.folder / "catalogue.sqlite").rename(tmp_path / "old")
+    with Library.open(tmp_path / "root") as library:
+        (again,) = library.find()
+        assert (again.path, again.sha256, again.meta) == (record.path, record.sha256, record.meta)
+        frame = read_frame(again.path)
+        np.testing.assert_array_equal(frame.pixels, pixels)
+        meta = frame.meta
+        assert (meta.frame_id, meta.plan_id, meta.step_id, meta.filter, meta.object_name) == (
+            *(STAMP.frame_id, "p1", "s1", "L", "M 27"),
+        )
+        assert (meta.exposure_s, meta.gain) == (60.0, 800.0)
+        (out,) = list(export(tmp_path / "root", [again], tmp_path / "out"))
+        assert out.path.name.endswith(".fits")
+        np.testing.assert_array_equal(read_frame(out.path).pixels, pixels)
+        assert read_frame(out.path).header["OBJECT"] == "M 27"
+
+
+def test_a_device_s_jpeg_and_half_a_raw_file_are_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((40, 40), np.uint8)).save(tmp_path / "a.jpg")
+    half = write_dng(tmp_path / "a.dng", MONO).read_bytes()[:-900]
+    with Library.open(tmp_path / "root") as library:
+        with pytest.raises(NotAFrameError, match="Canon DSLR: a JPEG is"):
+            library.add((tmp_path / "a.jpg").read_bytes(), STAMP)
+        with pytest.raises(UnreadableImageError, match="Canon DSLR: is cut short"):
+            library.add(half, STAMP)
+        assert not library.find()
