@@ -174,8 +174,8 @@ class StackRun:
         self.tell(
             Said(
                 message=f"{path.name} looks like the {kind} mosaic of a colour camera, which its header "
-                f"does not tell: it is stacked as grey; --bayer {example} makes colour of it, "
-                f"--bayer {NO_MOSAIC} says that it is mono",
+                f"does not tell: it is stacked as grey; --bayer {example} says which it is, "
+                f"--bayer {NO_MOSAIC} that it is mono",
                 warning=True,
             )
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -31,8 +32,11 @@ _MOST_BLOCKS = 144
 _LEAST_BLOCKS = 6
 _EXPLAINED = 0.9
 _AGREEING = 0.8
-_LEAST_SIGMA = 0.3
-"""A mosaic's colours differ by at least so much of a pixel's noise, or nobody can see them."""
+_LEAST_SIGMA = 0.5
+"""A mosaic's colours differ by so much of a pixel's noise. ASI1600MM, a mono camera: 0.3 at a dark sky."""
+
+_CHEQUERED, _LEAST_CHEQUERED = 0.3, 0.04
+"""Red and blue as bright as each other might be a mono sensor's pairs of pixels (ASI1600MM: 1 % of it)."""
 
 
 def normalised(text: str | None) -> str | None:
@@ -153,18 +157,27 @@ def _is_mosaic(levels: NDArray[np.float64], noise: float, side: int) -> bool:
     rows, columns = cells.mean(axis=2, keepdims=True), cells.mean(axis=1, keepdims=True)
     lone = cells - rows - columns + cells.mean(axis=(1, 2), keepdims=True)  # what no amplifier does
     typical = np.median(lone, axis=0)
-    strength = float(np.sqrt(np.mean(typical**2)))
-    if strength < _LEAST_SIGMA * max(noise, 1e-9) / 2:
-        return False
     along = (lone * typical).sum(axis=(1, 2)) / np.maximum(
         np.sqrt((lone**2).sum(axis=(1, 2)) * (typical**2).sum()), 1e-12
     )
     if np.mean(along > _AGREEING) < _AGREEING:
         return False
     mean = np.median(cells - cells.mean(axis=(1, 2), keepdims=True), axis=0)
+    if mean.std() < _LEAST_SIGMA * noise:
+        return False
+    if side == 2 and _is_chequered(mean) and mean.std() < _LEAST_CHEQUERED * float(np.median(levels)):
+        return False
     return any(_explained(mean, groups) > _EXPLAINED for groups in _groupings(side))
 
 
+def _is_chequered(mean: NDArray[np.float64]) -> bool:
+    """Whether both diagonals of a cell (2, 2) hold pixels that are alike."""
+    along, across = mean[[0, 1], [0, 1]], mean[[0, 1], [1, 0]]
+    apart = abs(float(along.mean() - across.mean()))
+    return max(float(np.ptp(along)), float(np.ptp(across))) < _CHEQUERED * apart
+
+
+@lru_cache
 def _groupings(side: int) -> list[NDArray[np.bool_]]:
     """For each pattern that there is, which sites are green, red and blue: (3, side, side)."""
     if side == 2:
