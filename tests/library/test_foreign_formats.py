@@ -26,6 +26,7 @@ from library.store import Library
 from library.windows import open_pixels
 from tests.library.foreign import write_dng, write_png, write_ser, write_tiff, write_xisf
 from tests.library.test_import_headers import take_one
+from tui.cli import main
 
 MONO = np.random.default_rng(1).integers(0, 65536, (44, 62), dtype=np.uint16)
 COLOUR = np.random.default_rng(2).integers(0, 65536, (44, 62, 3), dtype=np.uint16)
@@ -312,3 +313,29 @@ def test_a_device_s_jpeg_and_half_a_raw_file_are_refused(tmp_path: Path) -> None
         with pytest.raises(UnreadableImageError, match="Canon DSLR: is cut short"):
             library.add(half, STAMP)
         assert not library.find()
+
+
+def test_the_command_line_takes_all_and_tells_what_it_leaves(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write_png(folder / "a.png", MONO)
+    write_ser(folder / "v.ser", [MONO + 2, MONO + 1])
+    write_dng(folder / "c.dng", MONO)
+    for name in ("t.jpg", "p.png"):
+        Image.fromarray(np.zeros((40, 40), np.uint8)).save(folder / name)
+    (folder / "README").write_text("clear")
+    root = ["--root", str(tmp_path / "root")]
+    assert main(["library", "add", str(folder), "--set", "BAYERPAT=GRBG", *root]) == 0
+    out = capsys.readouterr().out
+    assert "4 taken" in out
+    assert "1 left alone" in out
+    assert "a PNG of 8 bits is a picture" in out
+    assert "1 JPEG pictures left alone (t.jpg)" in out
+    assert "1 other files left alone (README)" in out
+    with Library.open(tmp_path / "root") as library:
+        patterns = sorted(str(record.meta.bayer_pattern) for record in library.find())
+    assert patterns == ["GRBG", "GRBG", "GRBG", "RGGB"]
+    assert main(["library", "add", str(folder / "t.jpg"), *root]) == 1
+    assert "cannot be calibrated" in capsys.readouterr().out
