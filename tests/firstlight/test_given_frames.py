@@ -177,9 +177,9 @@ def test_each_light_gets_the_dark_of_its_own_exposure(
 ) -> None:
     """Darks of two exposures are two masters, and never one."""
     folder = darks(tmp_path / "darks")
-    darks(tmp_path / "darks", exposure_s=300.0, glow=5.0)
+    darks(tmp_path / "darks", exposure_s=180.0, glow=3.0)
     subs = lights(tmp_path / "subs")
-    for path in lights(tmp_path / "long", n=2, glow=5.0, EXPTIME=300.0).iterdir():
+    for path in lights(tmp_path / "long", n=2, glow=3.0, EXPTIME=180.0).iterdir():
         path.rename(subs / f"l{path.name}")
     report = stack(tmp_path, subs, "--dark", folder, "--keep-all")
     assert "warning" not in capsys.readouterr().err
