@@ -22,6 +22,8 @@ def _utc_now() -> datetime:
 class IndiMount(IndiDevice):
     """Implements :class:`acquire.devices.Mount`. INDI's coordinates are those of the equinox of date."""
 
+    ROLE = _COORDINATES
+
     def __init__(
         self,
         link: Link,
@@ -58,9 +60,10 @@ class IndiMount(IndiDevice):
             if found.state == "Busy":
                 started = True
                 return False
-            off_deg = separation_deg(
-                ra, dec, 15.0 * float(found.elements["RA"].value), float(found.elements["DEC"].value)
-            )
+            ra_hours, dec_deg = found.number("RA"), found.number("DEC")
+            if ra_hours is None or dec_deg is None:
+                return False  # it has no reading now
+            off_deg = separation_deg(ra, dec, 15.0 * ra_hours, dec_deg)
             if started and off_deg > _NEAR_DEG:
                 raise DeviceError(
                     f"{self._name} stopped {off_deg:.1f}° off the target; is it in reach, and aligned?"

@@ -21,6 +21,7 @@ from acquire.plan import Plan
 _DEFINED_S = 5.0
 _CONNECT_S = 60.0
 _QUIET_S = 0.3
+_MOST_DIGITS = 9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,8 +137,8 @@ def _pick(mirror: Mirror, role: _Role, name: str | None, taken: Iterable[str]) -
 def _interface(mirror: Mirror, device: str) -> int:
     """What the driver says it is; one that says nothing is known by its properties."""
     info = mirror.get(device, "DRIVER_INFO")
-    text = info.elements["DRIVER_INTERFACE"].value if info and "DRIVER_INTERFACE" in info.elements else ""
-    if str(text).isdigit():
+    text = info.text("DRIVER_INTERFACE").strip() if info else ""
+    if text.isdecimal() and len(text) <= _MOST_DIGITS:
         return int(text)
     return sum(role.interface for role in (_CAMERA, _WHEEL, _MOUNT) if mirror.get(device, role.property))
 
