@@ -11,11 +11,12 @@ from acquire.clock import Clock
 from acquire.devices import CoolerStatus, ExposureRequest, RawFrame
 from acquire.errors import DeviceError, DeviceLostError, ExposureFailedError
 from acquire.indi.device import IndiDevice
+from acquire.indi.exposing import ABORT, EXPOSURE, IMAGE, ExposureWatch
 from acquire.indi.frame_check import unlike_order
-from acquire.indi.mirror import Blob, Link, NotInTimeError
+from acquire.indi.mirror import Link, NotInTimeError
+from acquire.indi.properties import Blob
 from library.frames import FrameKind
 
-IMAGE = "CCD1"
 _FRAME_TYPE = {
     FrameKind.LIGHT: "FRAME_LIGHT",
     FrameKind.BIAS: "FRAME_BIAS",
@@ -25,16 +26,15 @@ _FRAME_TYPE = {
 }
 _COOLER_HOLDS_S = 2.0
 _READOUT_MARGIN_S = 120.0
-_ABORT_S = 15.0
-_UNANNOUNCED_S = 1.0
-"""Exposures up to this long may be over before the driver has said Busy."""
+_ABORT_S, _FORGOTTEN_S = 15.0, 3.0
 _TEMPERATURE = ("CCD_TEMPERATURE", "CCD_TEMPERATURE_VALUE")
-_EXPOSURE = ("CCD_EXPOSURE", "CCD_EXPOSURE_VALUE")
 _BLOCK = 2880
 
 
 class IndiCamera(IndiDevice):
     """Implements :class:`acquire.devices.Camera` with the properties of INDI's CCD drivers."""
+
+    ROLE = EXPOSURE[0]
 
     def __init__(
         self,
@@ -48,6 +48,7 @@ class IndiCamera(IndiDevice):
         self._ramp_c_per_min = ramp_c_per_min
         self._clock = clock
         self._readout_margin_s = readout_margin_s
+        self._image_came = False
 
     @property
     def has_cooler(self) -> bool:
@@ -131,17 +132,17 @@ class IndiCamera(IndiDevice):
         Raises :class:`ExposureFailedError` if no whole frame comes of it; the camera is idle again then.
         """
         await self.abort()  # whatever an earlier client left running is not ours
+        self._image_came = False
         await self._apply(request)
         try:
-            blob = await self._blob_of(request.exposure_s, on_progress)
+            blob = await self._blob_of(request, on_progress)
         except DeviceLostError:
             raise
         except DeviceError as error:
             with contextlib.suppress(DeviceError):  # the first error is the one to tell
                 await self.abort()
             raise ExposureFailedError(str(error)) from error
-        self._refuse_cut_short(blob)
-        self._refuse_another(blob, request.binning)
+        self._image_came = True
         return RawFrame(
             fits=blob.data,
             gain=self._control("gain"),
@@ -152,13 +153,20 @@ class IndiCamera(IndiDevice):
 
     async def abort(self) -> None:
         """Stop the exposure in progress, if any."""
-        exposure = self.get(_EXPOSURE[0])
-        if exposure is None or exposure.state != "Busy" or self.get("CCD_ABORT_EXPOSURE") is None:
+        exposure = self.get(EXPOSURE[0])
+        if exposure is None or exposure.state != "Busy" or self.get(ABORT) is None:
             return
-        self._link.send(self._name, "CCD_ABORT_EXPOSURE", {"ABORT": True})
-        await self.wait_for(
-            lambda: self.need(_EXPOSURE[0]).state != "Busy", "aborting the exposure", _ABORT_S
-        )
+        self._link.send(self._name, ABORT, {"ABORT": True})
+        over = self._image_came  # then Busy is only what the driver forgot to take back
+        try:
+            await self.wait_for(
+                lambda: self.need(EXPOSURE[0]).state != "Busy",
+                "aborting the exposure",
+                _FORGOTTEN_S if over else _ABORT_S,
+            )
+        except NotInTimeError:
+            if not over:
+                raise
 
     async def _apply(self, request: ExposureRequest) -> None:
         """Bring the camera's settings to the request's; those that are right already cost nothing."""
@@ -178,59 +186,45 @@ class IndiCamera(IndiDevice):
                 if not math.isclose(taken := self.number(prop, element) or 0.0, value, abs_tol=1e-3):
                     raise DeviceError(f"{self._name} was asked for {word} {value:g} and took {taken:g}")
 
-    async def _blob_of(self, exposure_s: float, on_progress: Callable[[float], None]) -> Blob:
-        """Start an exposure; wait for its BLOB and for CCD_EXPOSURE to turn Ok, in whichever order."""
-        prop, element = _EXPOSURE
-        shortest_s = self.need(prop).elements[element].min
-        values: dict[str, float | str | bool] = {element: max(exposure_s, shortest_s)}
-        self.check_range(self.need(prop), values)
+    async def _blob_of(self, request: ExposureRequest, on_progress: Callable[[float], None]) -> Blob:
+        """Start an exposure and wait for its image."""
+        prop, element = EXPOSURE
+        found = self.need(prop)
+        exposure_s = max(request.exposure_s, found.elements[element].min)
+        values: dict[str, float | str | bool] = {element: exposure_s}
+        self.check_range(found, values)
         self._mirror.drop_blob(self._name, IMAGE)
-        since = told = self._mirror.serial
-        began: int | None = None
+        watch = ExposureWatch(
+            self,
+            self._mirror,
+            self._clock,
+            request.exposure_s,
+            fault_of=lambda blob: self._fault_of(blob, exposure_s, request.binning),
+            on_progress=on_progress,
+        )
         self._link.send(self._name, prop, values)
-
-        def look() -> Blob | None:
-            nonlocal began, told
-            exposure, blob = self.need(prop), self._mirror.blob(self._name, IMAGE)
-            if exposure.serial <= since:
-                return None
-            self.refuse_alert(exposure, f"an exposure of {exposure_s:g} s", ExposureFailedError)
-            left_s = float(exposure.elements[element].value)
-            if exposure.state == "Busy":
-                began = began or exposure.serial
-                if exposure.serial > told and math.isfinite(left_s):
-                    told = exposure.serial
-                    on_progress(left_s)
-                if blob and blob.serial < exposure.serial and left_s > 0:
-                    self._mirror.drop_blob(self._name, IMAGE)  # still exposing: it is an earlier one's
-                return None
-            if began is None and exposure_s > _UNANNOUNCED_S:
-                return None  # the echo of an earlier exposure
-            if exposure.state == "Idle" and began is not None:
-                raise ExposureFailedError(f"{self._name}: the exposure of {exposure_s:g} s was aborted")
-            return blob if blob and blob.serial > (began or since) else None
-
         try:
-            what = f"the image of an exposure of {exposure_s:g} s"
-            return await self.wait_for(look, what, exposure_s + self._readout_margin_s)
+            blob = await watch.image(request.exposure_s + self._readout_margin_s)
         finally:
             self._mirror.drop_blob(self._name, IMAGE)
+        if fault := self._fault_of(blob, exposure_s, request.binning):
+            raise ExposureFailedError(f"{self._name}: {fault}")
+        return blob
 
-    def _refuse_cut_short(self, blob: Blob) -> None:
+    def _fault_of(self, blob: Blob, exposure_s: float, binning: int) -> str | None:
+        """Why a BLOB is not the image that was ordered; ``None``: it is."""
         if not blob.data:
-            raise ExposureFailedError(
-                f"{self._name}: the image came short: {blob.arrived} of {blob.declared} bytes"
-            )
+            return f"the image came short: {blob.arrived} of {blob.declared} bytes"
         if not blob.data.startswith(b"SIMPLE") or len(blob.data) % _BLOCK:
-            raise ExposureFailedError(
-                f'{self._name}: the image is no whole FITS file ("{blob.format}", {len(blob.data)} bytes); '
+            return (
+                f'the image is no whole FITS file ("{blob.format}", {len(blob.data)} bytes); '
                 "set the driver's transfer format to FITS"
             )
-
-    def _refuse_another(self, blob: Blob, binning: int) -> None:
         width, height = (self.number("CCD_FRAME", side) for side in ("WIDTH", "HEIGHT"))
-        if wrong := unlike_order(blob.data, binning=binning, width_px=width, height_px=height):
-            raise ExposureFailedError(f"{self._name}: the image is not as ordered: {wrong}")
+        wrong = unlike_order(
+            blob.data, binning=binning, width_px=width, height_px=height, exposure_s=exposure_s
+        )
+        return f"the image is not as ordered: {wrong}" if wrong else None
 
     # -- gain, offset, read mode ---------------------------------------------------------------
 
@@ -264,5 +258,6 @@ class IndiCamera(IndiDevice):
             if found and found.kind == "switch" and (on := found.on()):
                 return found.elements[on].label or on
             if found and found.kind == "number":
-                return ", ".join(f"{element.value:g}" for element in found.elements.values())
+                values = [found.number(each) for each in found.elements]
+                return ", ".join("?" if value is None else f"{value:g}" for value in values)
         return None

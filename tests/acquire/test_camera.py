@@ -235,6 +235,17 @@ async def test_a_bias_may_be_over_before_it_is_busy(driver: Driver) -> None:
     assert raw.fits == FITS
 
 
+async def test_an_image_of_another_exposure_is_not_the_one_ordered(driver: Driver) -> None:
+    def script() -> None:
+        driver.exposure("Busy", 0)
+        driver.link.blob(NAME, image(100, 80, EXPTIME=60))
+        driver.exposure("Ok", 0)
+
+    driver.script = script
+    with pytest.raises(ExposureFailedError, match="exposed for 60 s instead of 1 s"):
+        await driver.expose()
+
+
 def _alert(driver: Driver) -> None:
     driver.link.say(NAME, "the sensor is gone")
     driver.exposure("Alert", 0)
@@ -310,6 +321,91 @@ async def test_the_camera_disconnects(driver: Driver) -> None:
     )
     with pytest.raises(DeviceLostError, match="no CCD_EXPOSURE now"):
         await driver.expose()
+
+
+# -- an image, and a state that says something else --------------------------------------------
+
+
+async def _later(driver: Driver, *steps: tuple[float, Callable[[], None]]) -> RawFrame:
+    """Expose for 10 s while the driver does these steps, each so many seconds after the one before."""
+
+    async def play() -> None:
+        for wait_s, step in steps:
+            await driver.clock.sleep(wait_s)
+            step()
+
+    playing: list[asyncio.Task[None]] = []
+    driver.script = lambda: playing.append(asyncio.ensure_future(play()))
+    try:
+        return await driver.expose(ExposureRequest(kind=FrameKind.LIGHT, exposure_s=10))
+    finally:
+        for task in playing:
+            task.cancel()
+
+
+GOOD = image(100, 80, EXPTIME=10)
+SMALL = image(50, 40, EXPTIME=10)
+
+
+def _image(driver: Driver, data: bytes = GOOD) -> Callable[[], None]:
+    return lambda: driver.link.blob(NAME, data)
+
+
+def _state(driver: Driver, state: str, left_s: float = 0.0) -> Callable[[], None]:
+    return lambda: driver.exposure(state, left_s)
+
+
+@pytest.mark.parametrize("ends", ["Idle", "Alert", "Busy", "no word"])
+async def test_a_whole_image_counts_whatever_the_state_says_after_it(driver: Driver, ends: str) -> None:
+    last = () if ends == "no word" else ((0.5, _state(driver, ends)),)
+    raw = await _later(driver, (10, _image(driver)), *last)
+    assert raw.fits == GOOD
+    driver.script = driver.good
+    assert (await driver.expose()).fits == FITS, "and the next exposure is made as any other"
+
+
+async def test_an_image_that_comes_after_idle_counts(driver: Driver) -> None:
+    raw = await _later(driver, (10, _state(driver, "Idle")), (1, _image(driver)))
+    assert raw.fits == GOOD
+
+
+async def test_a_camera_that_stays_busy_and_cannot_abort_goes_on(driver: Driver) -> None:
+    driver.link.driver = lambda name, values: (
+        driver.link.take(name, values) if name == "CCD_ABORT_EXPOSURE" else driver.obey(name, values)
+    )
+    for _ in range(2):
+        assert (await _later(driver, (10, _image(driver)))).fits == GOOD
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [
+        pytest.param([(2, "abort"), (0, "Idle"), (0.1, "image")], id="the image after it"),
+        pytest.param([(10, "image"), (0.1, "abort"), (0, "Idle")], id="the image before it"),
+        pytest.param([(2, "abort"), (0, "image"), (0, "Ok")], id="Ok"),
+        pytest.param([(2, "image"), (0, "Idle")], id="Idle before its time, by another client"),
+    ],
+)
+async def test_after_an_abort_no_image_counts(driver: Driver, ends: list[tuple[float, str]]) -> None:
+    steps = {"abort": lambda: driver.link.tell("CCD_ABORT_EXPOSURE", "Ok"), "image": _image(driver)}
+    with pytest.raises(ExposureFailedError, match="was aborted"):
+        await _later(driver, *((wait_s, steps.get(what) or _state(driver, what)) for wait_s, what in ends))
+
+
+@pytest.mark.parametrize("data", [SMALL, image(100, 80, EXPTIME=60), GOOD[:-1], b"\xff\xd8"])
+async def test_an_image_that_is_not_the_one_ordered_does_not_count_without_ok(
+    driver: Driver, data: bytes
+) -> None:
+    with pytest.raises(ExposureFailedError):
+        await _later(driver, (10, _image(driver, data)), (0.1, _state(driver, "Idle")))
+
+
+async def test_the_late_image_of_an_aborted_exposure_is_not_the_next_ones(driver: Driver) -> None:
+    late = image(100, 80, EXPTIME=10, NUMBER=1)
+    raw = await _later(driver, (1, _image(driver, late)), (9, _image(driver)), (0, _state(driver, "Idle")))
+    assert raw.fits == GOOD
+    with pytest.raises(ExposureFailedError, match="has not happened within"):
+        await _later(driver, (1, _image(driver, late)))
 
 
 # -- cooling -----------------------------------------------------------------------------------
