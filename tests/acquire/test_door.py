@@ -40,7 +40,12 @@ def element(name: str, value: object = 1.0, low: object = 0.0, high: object = 0.
         ("CCD_EXPOSURE", "number", {}, "no element CCD_EXPOSURE_VALUE"),
         ("EQUATORIAL_EOD_COORD", "number", {"elements": [element("DEC")]}, "no element RA"),
         ("CONNECTION", "number", {}, "INDI's standard has a switch"),
-        ("FILTER_SLOT", "number", {"elements": [element("FILTER_SLOT_VALUE", 1, 1, 1e9)]}, "1e.09 makes no"),
+        (
+            "FILTER_SLOT",
+            "number",
+            {"elements": [element("FILTER_SLOT_VALUE", 1.0, 1.0, 1e9)]},
+            "1e.09 makes no sense",
+        ),
         ("X" * 10_000, "number", {}, "a property's name has 10000 characters"),
         ("X", "number", {"device": "D" * 10_000}, "a device's name has 10000 characters"),
         ("X", "number", {"elements": [element("E" * 10_000)]}, "an element's name has 10000 characters"),
@@ -76,7 +81,7 @@ def test_a_property_that_turns_into_another_type_is_known_no_more() -> None:
     assert len(door.lines) == 1
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 10**5000, True, "5", None])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 10, True, "5", None])
 def test_what_is_no_number_is_no_reading_and_no_limit(value: object) -> None:
     door = Door()
     door.tell(elements=[element("A", value, value, 5.0), element("B", 2.0, 1.0, value)])
