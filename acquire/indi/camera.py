@@ -8,8 +8,9 @@ import re
 from collections.abc import Callable
 
 from acquire.clock import Clock
-from acquire.devices import CoolerStatus, ExposureRequest, RawFrame
+from acquire.devices import CameraLimits, CoolerStatus, ExposureRequest, Range, RawFrame
 from acquire.errors import DeviceError, DeviceLostError, ExposureFailedError
+from acquire.indi.cooler import TEMPERATURE, Cooler
 from acquire.indi.device import IndiDevice
 from acquire.indi.exposing import ABORT, EXPOSURE, IMAGE, ExposureWatch
 from acquire.indi.frame_check import unlike_order
@@ -24,10 +25,8 @@ _FRAME_TYPE = {
     FrameKind.FLAT: "FRAME_FLAT",
     FrameKind.FLAT_DARK: "FRAME_DARK",
 }
-_COOLER_HOLDS_S = 2.0
 _READOUT_MARGIN_S = 120.0
 _ABORT_S, _FORGOTTEN_S = 15.0, 3.0
-_TEMPERATURE = ("CCD_TEMPERATURE", "CCD_TEMPERATURE_VALUE")
 _BLOCK = 2880
 
 
@@ -49,12 +48,43 @@ class IndiCamera(IndiDevice):
         self._clock = clock
         self._readout_margin_s = readout_margin_s
         self._image_came = False
+        self._cooler = Cooler(self, self._mirror, clock)
 
     @property
     def has_cooler(self) -> bool:
         """Whether the sensor's temperature can be set."""
-        found = self.get(_TEMPERATURE[0])
+        found = self.get(TEMPERATURE[0])
         return found is not None and found.writable
+
+    @property
+    def limits(self) -> CameraLimits:
+        """What it can be set to, as its driver says now."""
+        gain, offset = (self._find_control(word) for word in ("gain", "offset"))
+        return CameraLimits(
+            exposure_s=self._range(*EXPOSURE) or Range(),
+            gain=self._range(*gain) if gain else None,
+            offset=self._range(*offset) if offset else None,
+            binning=self._range("CCD_BINNING", "HOR_BIN"),
+            temperature_c=self._range(*TEMPERATURE) if self.has_cooler else None,
+            width_px=self.number("CCD_INFO", "CCD_MAX_X"),
+            height_px=self.number("CCD_INFO", "CCD_MAX_Y"),
+        )
+
+    def _range(self, prop: str, element: str) -> Range | None:
+        """What the driver takes; without an end where it gives none; ``None`` where it cannot be set."""
+        found = self.get(prop)
+        if found is None or not found.writable:
+            return None
+        limits = found.limits(element)
+        return Range(*limits) if limits else Range()
+
+    @property
+    def exposing_s(self) -> float | None:
+        """Seconds left of an exposure that runs now, whoever began it; ``None``: the camera is free."""
+        exposure = self.get(EXPOSURE[0])
+        if exposure is None or exposure.state != "Busy":
+            return None
+        return exposure.number(EXPOSURE[1]) or 0.0
 
     # -- cooling -------------------------------------------------------------------------------
 
@@ -70,59 +100,17 @@ class IndiCamera(IndiDevice):
 
         The pace is the one this camera was made with, or else the driver's.
         """
-        prop, element = _TEMPERATURE
-        deadline = self._clock.monotonic() + timeout_s
-        self.check_range(self.need(prop), {element: temp_c})
-        await self.press("CCD_COOLER", "COOLER_ON")
-        await self._keep_pace(temp_c)
-        told = since = self._mirror.serial
-        self._link.send(self._name, prop, {element: temp_c})
-
-        def look(wanted: bool) -> CoolerStatus | None:
-            nonlocal told
-            found = self.need(prop)
-            if found.serial > since:  # a driver that is at its set point already may have nothing to add
-                self.refuse_alert(found, f"cooling to {temp_c:g} °C")
-            status = self._cooler_status()
-            if status is None:
-                return None
-            if found.serial > told:
-                told = found.serial
-                on_progress(status)
-            return status if (abs(status.sensor_temp_c - temp_c) <= tolerance_c) is wanted else None
-
-        what = f"reaching {temp_c:g} ± {tolerance_c:g} °C"
-        while True:
-            reached = await self.wait_for(
-                lambda: look(True), what, max(0.0, deadline - self._clock.monotonic())
-            )
-            try:
-                await self.wait_for(lambda: look(False), "drifting off", _COOLER_HOLDS_S)
-            except NotInTimeError:
-                return self._cooler_status() or reached
-
-    async def _keep_pace(self, temp_c: float) -> None:
-        """Let the driver keep to the ramp; for one that has none, go in steps of a degree."""
-        ramp, at_c = self._ramp_c_per_min, self.number(*_TEMPERATURE)
-        if ramp is None or at_c is None:
-            return
-        if self.get("CCD_TEMP_RAMP") is not None:
-            await self.set("CCD_TEMP_RAMP", {"RAMP_SLOPE": ramp})
-            return
-        prop, element = _TEMPERATURE
-        step_c = math.copysign(1.0, temp_c - at_c)
-        for n in range(1, math.ceil(abs(temp_c - at_c))):
-            self._link.send(self._name, prop, {element: at_c + n * step_c})
-            await self._clock.sleep(60.0 / ramp)
-
-    def _cooler_status(self) -> CoolerStatus | None:
-        """How it is now; ``None`` while the driver has no reading."""
-        sensor_temp_c = self.number(*_TEMPERATURE)
-        if sensor_temp_c is None:
-            return None
-        return CoolerStatus(
-            sensor_temp_c=sensor_temp_c, power_percent=self.number("CCD_COOLER_POWER", "CCD_COOLER_VALUE")
+        return await self._cooler.cool_to(
+            temp_c,
+            tolerance_c=tolerance_c,
+            timeout_s=timeout_s,
+            ramp_c_per_min=self._ramp_c_per_min,
+            on_progress=on_progress,
         )
+
+    async def warm_up(self, c_per_min: float, on_progress: Callable[[CoolerStatus, float], None]) -> None:
+        """Let the sensor warm up no faster than that, then switch the cooler off, also if cancelled."""
+        await self._cooler.warm_up(c_per_min, on_progress)
 
     # -- exposing ------------------------------------------------------------------------------
 
@@ -147,7 +135,7 @@ class IndiCamera(IndiDevice):
             fits=blob.data,
             gain=self._control("gain"),
             offset=self._control("offset"),
-            sensor_temp_c=self.number(*_TEMPERATURE),
+            sensor_temp_c=self.number(*TEMPERATURE),
             read_mode=self._read_mode(),
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from acquire.errors import DeviceError, DeviceLostError
@@ -54,6 +54,10 @@ class IndiDevice:
         """One number, if the driver has it and it is one: a sensor that cannot be read is often NaN."""
         found = self.get(prop)
         return found.number(element) if found else None
+
+    def send(self, prop: str, values: Mapping[str, Value]) -> None:
+        """Ask for new values and return at once."""
+        self._link.send(self._name, prop, values)
 
     async def set(self, prop: str, values: dict[str, Value], *, timeout_s: float = _ANSWER_S) -> None:
         """Give a property values, unless it has them already, and wait until the driver has taken them."""

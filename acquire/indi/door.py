@@ -143,7 +143,12 @@ def _element(kind: str, told: Message) -> Element:
 
 def _number(value: Any) -> float:
     """A finite number, or NaN for what is none: no reading."""
-    return value if isinstance(value, float) and math.isfinite(value) else math.nan
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return math.nan
+    try:
+        return float(value) if math.isfinite(value) else math.nan
+    except OverflowError:  # a whole number with hundreds of digits
+        return math.nan
 
 
 def _require(standard: _Standard, kind: str, elements: Mapping[str, Element]) -> None:

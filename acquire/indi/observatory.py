@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -40,15 +40,28 @@ _MOUNT = _Role(what="mount", key="mount", interface=1 << 0, property="EQUATORIAL
 
 
 @asynccontextmanager
-async def connect(host: str, port: int, plan: Plan, clock: Clock | None = None) -> AsyncIterator[Observatory]:
+async def connect(
+    host: str,
+    port: int,
+    plan: Plan,
+    clock: Clock | None = None,
+    *,
+    on_refused: Callable[[str], None] | None = None,
+    claim: Callable[[tuple[str, ...]], None] | None = None,
+) -> AsyncIterator[Observatory]:
     """Connect to what the plan needs; on leaving, the devices stay as they are.
+
+    ``claim`` is called with the devices' names before anything is asked of them, and may raise.
+    ``on_refused`` gets a line for each thing the server says that is not taken in.
 
     Raises :class:`ServerUnreachableError`, :class:`DeviceMissingError`, or :class:`DeviceError` if a device
     will not connect.
     """
     clock = clock or RealClock()
-    async with WorkerLink(host, port, clock) as link:
+    async with WorkerLink(host, port, clock, on_refused) as link:
         names = await _choose(link.mirror, plan, clock)
+        if claim is not None:
+            claim(tuple(names.values()))
         settings = plan.camera
         camera = IndiCamera(link, names[_CAMERA], clock, settings.readout_timeout_s, settings.ramp_c_per_min)
         options = plan.options
