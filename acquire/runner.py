@@ -241,7 +241,7 @@ class Runner:
                 await self._frame_boundary()
             else:
                 return
-        self._given_up = reason
+        self._given_up = self._given_up or reason
         self._emit(events.StepGivenUp(step_id=step.step_id, reason=reason))
 
     async def _make_ready(self, step: ExposureStep) -> None:

@@ -74,7 +74,7 @@ def checked_property(message: Message, serial: int) -> Property:
         raise RefusedError("it has a type, state or permission that INDI does not know")
     told = message["elements"]
     if len(told) > MOST_ELEMENTS:
-        raise RefusedError(f"it has {len(told)} elements (more than {MOST_ELEMENTS})")
+        raise RefusedError(f"it has more than {MOST_ELEMENTS} elements")
     elements = {checked_name(each["name"], "an element's name"): _element(kind, each) for each in told}
     if standard := _STANDARD.get(name):
         _require(standard, kind, elements)
@@ -108,7 +108,7 @@ def checked_name(text: Any, what: str) -> str:
     if not isinstance(text, str) or not text:
         raise RefusedError(f"{what} is missing")
     if len(text) > LONGEST_NAME:
-        raise RefusedError(f"{what} has {len(text)} characters (more than {LONGEST_NAME})")
+        raise RefusedError(f"{what} has more than {LONGEST_NAME} characters")
     if not text.isprintable():
         raise RefusedError(f"{what} has characters that cannot be printed")
     return text

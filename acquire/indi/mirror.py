@@ -23,7 +23,8 @@ from acquire.indi.wire import Message
 
 _T = TypeVar("_T")
 _MESSAGES_KEPT = 5
-_MOST_REFUSALS_TOLD = 30
+_MOST_ALIKE, _MOST_REASONS = 3, 30
+"""Lines for one reason of refusal, and reasons, that are told."""
 
 
 class Link(Protocol):
@@ -77,7 +78,7 @@ class Mirror:
     def __init__(self, clock: Clock, on_refused: Callable[[str], None] | None = None) -> None:
         self._clock = clock
         self._on_refused = on_refused or (lambda _line: None)
-        self._refused: set[str] = set()
+        self._refused: dict[str, set[str]] = {}
         self._properties: dict[str, dict[str, Property]] = {}
         self._blobs: dict[tuple[str, str], Blob] = {}
         self._messages: dict[str, list[str]] = {}
@@ -182,10 +183,12 @@ class Mirror:
             self._properties[device].pop(name, None)
         what = " ".join(shown(part) for part in (device, name) if part)
         line = f"the INDI server's {what or message['type']} is not used: {reason}"
-        if line not in self._refused and len(self._refused) <= _MOST_REFUSALS_TOLD:
-            self._refused.add(line)
-            many = len(self._refused) > _MOST_REFUSALS_TOLD
-            self._on_refused("more of what the INDI server says is not used" if many else line)
+        told = self._refused.setdefault(reason, set())
+        if line in told or len(told) >= _MOST_ALIKE or len(self._refused) > _MOST_REASONS:
+            return
+        told.add(line)
+        more = "; others like it are not told" if len(told) == _MOST_ALIKE else ""
+        self._on_refused(line + more)
 
     def lose(self, reason: str) -> None:
         """Forget everything: the connection is gone, and whoever waits learns it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -72,10 +72,16 @@ async def connect(
             else None
         )
 
+        known: set[tuple[str, str]] = set()
+
         async def bring_up() -> None:
-            """Connect the devices, and do what a server or driver forgets when it restarts."""
+            """Connect the devices, and do what a server or driver forgets when it restarts.
+
+            What a device had before it went away is waited for: drivers define their properties in no haste.
+            """
             await asyncio.gather(*(_connect_device(link, name, role) for role, name in names.items()))
-            await _definitions(link.mirror, set(names.values()), clock)
+            await _definitions(link.mirror, set(names.values()), clock, known)
+            known.update(_defined(link.mirror, names.values()))
             link.enable_blobs(camera.name)
             await _introduce(camera, wheel, mount)
 
@@ -113,16 +119,23 @@ async def _choose(mirror: Mirror, plan: Plan, clock: Clock) -> dict[_Role, str]:
     return chosen
 
 
-async def _definitions(mirror: Mirror, expected: set[str], clock: Clock) -> None:
+async def _definitions(
+    mirror: Mirror, expected: set[str], clock: Clock, known: Set[tuple[str, str]] = frozenset()
+) -> None:
     """Wait until every device and property is defined; the protocol has no word for that but silence."""
     deadline = clock.monotonic() + _DEFINED_S
     before: set[tuple[str, str]] = set()
     while clock.monotonic() < deadline:
-        now = {(prop.device, prop.name) for device in mirror.devices() for prop in mirror.properties(device)}
-        if now and now == before and expected <= set(mirror.devices()):
+        now = _defined(mirror, mirror.devices())
+        if now and now == before and expected <= set(mirror.devices()) and known <= now:
             return
         before = now
         await clock.sleep(_QUIET_S)
+
+
+def _defined(mirror: Mirror, devices: Iterable[str]) -> set[tuple[str, str]]:
+    """Device and name of every property that these devices have now."""
+    return {(prop.device, prop.name) for device in devices for prop in mirror.properties(device)}
 
 
 def _pick(mirror: Mirror, role: _Role, name: str | None, taken: Iterable[str]) -> str:
