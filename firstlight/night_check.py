@@ -10,6 +10,7 @@ from typing import Protocol
 
 from acquire.clock import Clock, RealClock
 from acquire.devices import Observatory
+from acquire.errors import PlanError
 from acquire.plan import Plan
 from acquire.preflight import check_plan, forecast, frame_bytes
 from firstlight.errors import FirstlightError
@@ -17,6 +18,7 @@ from firstlight.errors import FirstlightError
 _FEWEST_FRAMES = 10
 """A night that has room for less is not begun."""
 _WATCHED_S = 2.0
+_LATE_S = 5.0
 
 
 class Say(Protocol):
@@ -43,7 +45,7 @@ async def check_night(
     """
     now = datetime.now(UTC)
     plan = for_camera(plan, observatory)
-    check_plan(plan, observatory, now)
+    await _check_plan(plan, observatory, now, clock or RealClock())
     if not busy_is_ours:
         await _check_free(observatory, clock or RealClock())
     left = sum(step.step_id not in done for step in plan.steps())
@@ -57,6 +59,18 @@ def for_camera(plan: Plan, observatory: Observatory) -> Plan:
     if plan.lights or observatory.camera.has_cooler:
         return plan
     return plan.as_warm_as_it_is()
+
+
+async def _check_plan(plan: Plan, observatory: Observatory, now: datetime, clock: Clock) -> None:
+    """Check the plan; what is missing is given a little time: drivers define things in no haste."""
+    ends_s = clock.monotonic() + _LATE_S
+    while True:
+        try:
+            return check_plan(plan, observatory, now)
+        except PlanError:
+            if clock.monotonic() >= ends_s:
+                raise
+        await clock.sleep(0.5)
 
 
 async def _check_free(observatory: Observatory, clock: Clock) -> None:

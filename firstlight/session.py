@@ -114,6 +114,7 @@ def main() -> None:
     spec, fd = SessionSpec.from_json(sys.argv[1]), int(sys.argv[2])
     if os.fork():
         os._exit(0)
+    os.set_inheritable(fd, False)  # no process of ours may keep the parent waiting
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     told = False
 

@@ -25,6 +25,7 @@ async def all_there(mirror: Mirror, names: set[tuple[str, str]], what: str) -> N
     await mirror.wait_for(look, device="", what=what, timeout_s=30)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not CAPTURED, reason=f"needs the captured definitions in {PEERS}")
 async def test_every_captured_definition_is_swallowed() -> None:
     wanted: dict[Path, set[tuple[str, str]]] = {}
