@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from acquire.errors import DeviceError, DeviceLostError
-from acquire.indi.mirror import Link
+from acquire.indi.mirror import Link, Mirror
 from acquire.indi.properties import Property
 
 _T = TypeVar("_T")
@@ -32,6 +32,11 @@ class IndiDevice:
     def name(self) -> str:
         """The device's name as the server has it."""
         return self._name
+
+    @property
+    def mirror(self) -> Mirror:
+        """What the server has told."""
+        return self._mirror
 
     def get(self, prop: str) -> Property | None:
         """One property, if the driver has defined it."""

@@ -80,7 +80,7 @@ async def connect(
             What a device had before it went away is waited for: drivers define their properties in no haste.
             """
             await asyncio.gather(*(_connect_device(link, name, role) for role, name in names.items()))
-            await _definitions(link.mirror, set(names.values()), clock, known)
+            await definitions(link.mirror, set(names.values()), clock, known)
             known.update(_defined(link.mirror, names.values()))
             link.enable_blobs(camera.name)
             await _introduce(camera, wheel, mount)
@@ -108,18 +108,18 @@ async def _choose(mirror: Mirror, plan: Plan, clock: Clock) -> dict[_Role, str]:
     }
     needed = {_CAMERA: True, _WHEEL: plan.needs_wheel, _MOUNT: plan.target is not None}
     if plan.sets:  # a wheel's opaque position makes darkness, where there is one
-        await _definitions(mirror, set(), clock)
-        wheels = [name for name in mirror.devices() if _interface(mirror, name) & _WHEEL.interface]
+        await definitions(mirror, set(), clock)
+        wheels = [name for name in mirror.devices() if interface_of(mirror, name) & _WHEEL.interface]
         needed[_WHEEL] = needed[_WHEEL] or len(wheels) == 1
     roles = [role for role in named if needed[role] or named[role]]
-    await _definitions(mirror, {name for name in named.values() if name}, clock)
+    await definitions(mirror, {name for name in named.values() if name}, clock)
     chosen: dict[_Role, str] = {}
     for role in roles:
         chosen[role] = _pick(mirror, role, named[role], chosen.values())
     return chosen
 
 
-async def _definitions(
+async def definitions(
     mirror: Mirror, expected: set[str], clock: Clock, known: Set[tuple[str, str]] = frozenset()
 ) -> None:
     """Wait until every device and property is defined; the protocol has no word for that but silence."""
@@ -147,7 +147,7 @@ def _pick(mirror: Mirror, role: _Role, name: str | None, taken: Iterable[str]) -
                 f"Correct {role.key} in [equipment]"
             )
         return name
-    offers = [device for device in mirror.devices() if _interface(mirror, device) & role.interface]
+    offers = [device for device in mirror.devices() if interface_of(mirror, device) & role.interface]
     # A camera with a wheel of its own gives way to a wheel that is nothing else.
     apart = [device for device in offers if device not in taken]
     if len(apart) == 1 or (not apart and len(offers) == 1):
@@ -160,8 +160,8 @@ def _pick(mirror: Mirror, role: _Role, name: str | None, taken: Iterable[str]) -
     )
 
 
-def _interface(mirror: Mirror, device: str) -> int:
-    """What the driver says it is; one that says nothing is known by its properties."""
+def interface_of(mirror: Mirror, device: str) -> int:
+    """What the driver says it is, as INDI's bits; one that says nothing is known by its properties."""
     info = mirror.get(device, "DRIVER_INFO")
     text = info.text("DRIVER_INTERFACE").strip() if info else ""
     if text.isdecimal() and len(text) <= _MOST_DIGITS:

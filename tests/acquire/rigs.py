@@ -137,6 +137,11 @@ class Rig:
         """Do something after a while, unless the rig is gone by then."""
         self._timers.append(self._loop.call_later(seconds, act))
 
+    async def all_gone(self) -> None:
+        """Return once no client is connected any more: all that they had to say was heard."""
+        while self.server.clients:
+            await asyncio.sleep(0.01)
+
     def close(self) -> None:
         for timer in self._timers:
             timer.cancel()
