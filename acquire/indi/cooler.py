@@ -16,8 +16,9 @@ SWITCH = "CCD_COOLER"
 _HOLDS_S = 2.0
 _WARM_C = 20.0
 """No sensor is warmed beyond this: with it there is nothing to condense on."""
-_IDLE_PERCENT, _IDLE_STEPS = 1.0, 3
-"""A cooler at this power or less for so many steps does nothing: the sensor is as warm as the air."""
+_SAMPLE_S = 2.0
+_IDLE_PERCENT, _IDLE_C, _IDLE_SAMPLES = 1.0, 0.1, 2
+"""At no more than this power, and a sensor that rises by less, for so many samples: as warm as the air."""
 _STANDS_STILL_S, _STANDS_STILL_C = 60.0, 0.3
 """A sensor that has risen no more than this in so long, and in twice its pace's time, stands still."""
 _BEHIND_C = 5.0
@@ -117,7 +118,8 @@ class Cooler:
             if set_point_c < goal_c:
                 set_point_c = min(goal_c, set_point_c + 1.0)
                 self._camera.send(prop, {element: set_point_c})
-            await self._step(60.0 / c_per_min, goal_c)
+            before_c = self._camera.number(*TEMPERATURE)
+            await self._step(_SAMPLE_S if ramps else 60.0 / c_per_min, goal_c)
             status = self.status
             if status is None:
                 return
@@ -125,10 +127,11 @@ class Cooler:
             now_c, now_s = status.sensor_temp_c, self._clock.monotonic()
             if now_c > best_c + _STANDS_STILL_C:
                 best_c, best_s = now_c, now_s
-            rests = status.power_percent is not None and status.power_percent <= _IDLE_PERCENT
-            idle = idle + 1 if rests else 0
+            off = status.power_percent is not None and status.power_percent <= _IDLE_PERCENT
+            still = before_c is not None and abs(now_c - before_c) < _IDLE_C
+            idle = idle + 1 if ramps and off and still else 0
             behind = not ramps and now_c < set_point_c - _BEHIND_C
-            warm = now_c >= goal_c - 1.0 or idle >= _IDLE_STEPS or behind
+            warm = now_c >= goal_c - 1.0 or idle >= _IDLE_SAMPLES or behind
             if warm or now_s - best_s >= patience_s:
                 return
 

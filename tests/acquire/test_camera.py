@@ -538,6 +538,14 @@ async def test_a_driver_that_keeps_the_pace_itself_is_told_it(cooled: Driver) ->
     assert sensor.goals == [20.0]
 
 
+async def test_a_cooler_that_does_nothing_any_more_ends_the_warming(cooled: Driver) -> None:
+    cooled.link.define(NAME, "CCD_TEMP_RAMP", {"RAMP_SLOPE": 0, "RAMP_THRESHOLD": 0.2})
+    cooled.link.define(NAME, "CCD_COOLER_POWER", {"CCD_COOLER_VALUE": 0.0})
+    sensor = Sensor(cooled, air_c=3.0)
+    assert 13 <= await sensor.warm_up(6.0) < 25
+    assert sensor.temp_c == 3.0, "not before it has stopped rising, although the power is 0"
+
+
 async def test_a_cooler_that_is_off_is_left_off(cooled: Driver) -> None:
     await cooled.clock.run(cooled.camera.warm_up(5.0, lambda _status, _goal: None))
     assert cooled.link.sent == []
