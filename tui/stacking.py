@@ -131,7 +131,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.lights and not arguments.watch:
         _find_lights_behind(arguments)
     if bool(arguments.lights) == bool(arguments.watch):
-        print("firstlight: name lights before the options, or a folder to --watch", file=sys.stderr)
+        print("firstlight: name lights, or a folder to --watch", file=sys.stderr)
         return EXIT_USAGE
     from firstlight.stack_files import stack_files
     from firstlight.stack_job import StackInterruptedError
