@@ -13,6 +13,8 @@ from acquire.errors import DeviceError, DeviceLostError, ExposureFailedError
 from acquire.indi.device import IndiDevice
 from acquire.indi.frame_check import unlike_order
 from acquire.indi.mirror import Blob, Link, NotInTimeError
+from library.errors import NotAFrameError
+from library.formats.table import HEAD_BYTES, check_frame, reader_of
 from library.frames import FrameKind
 
 IMAGE = "CCD1"
@@ -221,6 +223,15 @@ class IndiCamera(IndiDevice):
             raise ExposureFailedError(
                 f"{self._name}: the image came short: {blob.arrived} of {blob.declared} bytes"
             )
+        head = bytes(blob.data[:HEAD_BYTES])
+        if reader_of(head) is not None:
+            return  # a camera's own raw file, say: whoever stores it will see whether it is whole
+        try:
+            check_frame(self._name, head)
+        except NotAFrameError as error:
+            raise ExposureFailedError(
+                f"{error}; set the driver's format to RAW or FITS (Capture Format, Image Type)"
+            ) from error
         if not blob.data.startswith(b"SIMPLE") or len(blob.data) % _BLOCK:
             raise ExposureFailedError(
                 f'{self._name}: the image is no whole FITS file ("{blob.format}", {len(blob.data)} bytes); '
@@ -228,6 +239,8 @@ class IndiCamera(IndiDevice):
             )
 
     def _refuse_another(self, blob: Blob, binning: int) -> None:
+        if not blob.data.startswith(b"SIMPLE"):
+            return  # a raw file is all that its camera has
         width, height = (self.number("CCD_FRAME", side) for side in ("WIDTH", "HEIGHT"))
         if wrong := unlike_order(blob.data, binning=binning, width_px=width, height_px=height):
             raise ExposureFailedError(f"{self._name}: the image is not as ordered: {wrong}")
