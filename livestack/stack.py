@@ -17,7 +17,7 @@ from livestack.masters import Masters
 from livestack.normalise import Mesh, level_surface
 from livestack.placing import Demosaic, Interpolation, Placed
 from livestack.planes import Light, Planes
-from livestack.survey import Raw
+from livestack.survey import Raw, picture_shape
 from livestack.warp import Warp
 from measure.detection.picture import detect
 from measure.noise import background_noise
@@ -57,13 +57,18 @@ class StackImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Calibrating:
-    """A raw frame with what calibrates it."""
+    """A raw frame with what calibrates it; three planes lie one below the other (3 H, W)."""
 
     raw: Raw
     masters: Masters
     bayer_pattern: str | None
     exposure_s: float | None
     dark_scaling: Scaling | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of what it shows."""
+        return picture_shape(self.raw.shape, self.bayer_pattern)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -30,7 +30,11 @@ def register(add: Add) -> None:
         "stack of its own, all on one geometry. Interrupted, the same command goes on.",
     )
     stack.add_argument(
-        "lights", type=Path, nargs="*", metavar="LIGHT", help="FITS files, folders, patterns in quotes"
+        "lights",
+        type=Path,
+        nargs="*",
+        metavar="LIGHT",
+        help="files (FITS, XISF, TIFF, 16-bit PNG, SER, raw files of cameras), folders, patterns in quotes",
     )
     stack.add_argument("--watch", type=Path, metavar="DIR", help="follow a folder instead, until Ctrl-C")
     stack.add_argument(
@@ -98,6 +102,10 @@ def _method(stack: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--reference", type=Path, metavar="FILE", help="a light or a stack that the result lies on"
     )
+    group.add_argument(
+        "--bayer", metavar="PATTERN",
+        help="the lights' mosaic from the top left, row by row (RGGB), or none, whatever their headers say",
+    )  # fmt: skip
     group.add_argument(
         "--demosaic", choices=("fine", "bilinear"), default="fine",
         help="how a mosaic becomes colour (default fine: narrower stars without coloured edges; bilinear: "
@@ -200,6 +208,7 @@ def _job(arguments: argparse.Namespace) -> StackJob:
         pixfrac=arguments.pixfrac,
         palette=arguments.palette,
         comet=tuple(arguments.comet),
+        bayer=arguments.bayer,
         demosaic=arguments.demosaic,
         interpolation=arguments.interpolation,
         rules=judged,

@@ -11,8 +11,11 @@ from livestack.kernels.demosaic import FINE, REACH, demosaic
 from livestack.kernels.resampling import along_columns, along_rows, directly, line_of, lowest
 from livestack.kernels.ringing import EDGE, hold
 from livestack.kernels.tiles import footprint, mask_holes, region_of
-from measure.kernels.frames import fill_holes, load, shape_of
+from measure.kernels.frames import fill_holes, load, plane_of, shape_of
 from numerics.compiling import kernel
+
+THREE_PLANES = -2
+"""In place of a CFA's channels: the frame holds three planes, one below the other."""
 
 _RINGING = np.float32(25.0)
 """Of a stretched kernel, peaks above the sky by fewer undershoots than this ring by less than one."""
@@ -25,10 +28,11 @@ class Course(NamedTuple):
 
     ``maps`` (tiles, 2, 6) lead from a place in the tile to one in the frame (:func:`region_of`), ``turn``
     (2, 2) is the quarter turn that is nearest to them, ``table`` the interpolation's. ``colours`` (2, 2) says
-    which channel each pixel of a CFA's cell has, -1 for mono. ``levels`` (tiles, channels, 3) are added after
-    ``scale``, as a plane over the tile. ``noise`` is that of a pixel of the frame; where the table is
-    ``stretched``, ``undershoot`` is how far below its neighbours an interpolated value may be. ``zero``
-    (channels) is about the sky's level. ``demosaicing`` is the gain of a mosaic's colours.
+    which channel each pixel of a CFA's cell has, -1 for mono, -2 for three planes. ``levels`` (tiles,
+    channels, 3) are added after ``scale``, as a plane over the tile. ``noise`` is that of a pixel of the
+    frame; where the table is ``stretched``, ``undershoot`` is how far below its neighbours an interpolated
+    value may be. ``zero`` (channels) is about the sky's level. ``demosaicing`` is the gain of a mosaic's
+    colours.
     """
 
     maps: NDArray[np.float64]
@@ -51,23 +55,32 @@ def registered(frame, course, tile, values, there):  # type: ignore[no-untyped-d
     Returns whether the frame reaches the tile at all; if not, neither array is touched.
     """
     channels, rows, columns = values.shape
-    cfa = course.colours[0, 0] >= 0
+    cfa, planes = course.colours[0, 0] >= 0, course.colours[0, 0] == THREE_PLANES
+    size = shape_of(frame)
+    if planes:
+        size = (size[0] // 3, size[1])
     reach = course.table.shape[1] // 2 + (REACH + 2 if cfa else 1)
-    region = region_of(course.maps[tile], course.turn, rows, columns, reach, shape_of(frame))
+    region = region_of(course.maps[tile], course.turn, rows, columns, reach, size)
     if not region.reached:
         return False
-    piece = np.empty((3 if cfa else 1, region.rows, region.columns), np.float32)
+    piece = np.empty((3 if cfa or planes else 1, region.rows, region.columns), np.float32)
     mosaic = np.empty((region.rows, region.columns), np.float32) if cfa else piece[0]
-    holes, brightest = load(frame, region.x0, region.y0, course.turn, mosaic)
+    first = plane_of(frame, 0) if planes else frame
+    holes, brightest = load(first, region.x0, region.y0, course.turn, mosaic)
     for v in range(rows):
         for u in range(columns):
             there[v, u] = True
     if not region.inside:
-        footprint(course.maps[tile], shape_of(frame), there)
+        footprint(course.maps[tile], size, there)
     if holes:
-        present = np.empty((region.rows, region.columns), np.float32)
-        fill_holes(mosaic, present)
-        mask_holes(present, region, there)
+        _mask(mosaic, region, there)
+    if planes:
+        for number in range(1, 3):
+            plane = plane_of(frame, number)
+            holes, peak = load(plane, region.x0, region.y0, course.turn, piece[number])
+            brightest = max(brightest, peak)
+            if holes:
+                _mask(piece[number], region, there)
     if cfa:
         demosaic(mosaic, course.colours, region.x0, region.y0, course.turn, course.demosaicing, piece)
     for channel in range(channels):
@@ -76,6 +89,14 @@ def registered(frame, course, tile, values, there):  # type: ignore[no-untyped-d
         _resampled(piece[channel], region, course, brightest > bright, bright, values[channel])
         _level(values[channel], course.scale, course.levels[tile, channel])
     return True
+
+
+@kernel()
+def _mask(pixels, region, there) -> None:  # type: ignore[no-untyped-def]
+    """Fill what has no value, and take places out that would be made of the filling."""
+    present = np.empty(pixels.shape, np.float32)
+    fill_holes(pixels, present)
+    mask_holes(present, region, there)
 
 
 @kernel(fast=True)

@@ -49,6 +49,24 @@ def shape_of(frame):  # type: ignore[no-untyped-def]
     return frame.raw.shape if frame.raw.size else frame.plane.shape
 
 
+@kernel()
+def plane_of(frame, number):  # type: ignore[no-untyped-def]
+    """One of three planes that lie one below the other in a frame, as a frame."""
+    rows, columns = shape_of(frame)
+    height = rows // 3
+    top, bottom = number * height, (number + 1) * height
+    first, last = first_at(frame.places, top * columns), first_at(frame.places, bottom * columns)
+    return Frame(
+        frame.raw[top:bottom],
+        frame.plane[top:bottom],
+        frame.pedestal[top:bottom],
+        frame.response[top:bottom],
+        frame.places[first:last] - top * columns,
+        frame.values[first:last],
+        frame.shift,
+    )
+
+
 @kernel(inline=True)
 def gain(response):  # type: ignore[no-untyped-def]
     """What undoes a pixel's response."""
