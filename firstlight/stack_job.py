@@ -10,10 +10,11 @@ from typing import Any
 from firstlight.errors import FirstlightError
 from firstlight.stack_calibration import Wanted
 from library.naming import safe_name
+from livestack.demosaics import DEFAULT, Demosaic
 from livestack.drizzle import DEFAULT_PIXFRAC, LARGEST_SCALE
 from livestack.errors import LiveStackError
 from livestack.grading import Limit, Rules
-from livestack.placing import Demosaic, Interpolation
+from livestack.placing import Interpolation
 from livestack.restack_methods import stacking_method
 
 LIVE = "live"
@@ -44,7 +45,7 @@ class StackJob:
     pixfrac: float = DEFAULT_PIXFRAC
     palette: str | None = None
     comet: tuple[str, ...] = ()
-    demosaic: Demosaic = "fine"
+    demosaic: Demosaic = DEFAULT
     interpolation: Interpolation | None = None
     rules: Rules = field(default_factory=Rules)
     without: tuple[Path, ...] = ()

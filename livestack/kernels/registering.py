@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from livestack.kernels.demosaic import FINE, REACH, demosaic
 from livestack.kernels.frames import fill_holes, load, shape_of
+from livestack.kernels.ratio_corrected import ratio_corrected
 from livestack.kernels.resampling import along_columns, along_rows, directly, line_of, lowest
 from livestack.kernels.tiles import footprint, mask_holes, region_of
 from numerics.compiling import kernel
@@ -19,6 +20,15 @@ _RINGING = np.float32(25.0)
 Plane = NDArray[np.float32]
 
 
+class Demosaicing(NamedTuple):
+    """How a mosaic becomes colour: by ratios, or linearly with ``gain``, of pixels up to ``reach`` away."""
+
+    ratios: bool = False
+    gain: np.float32 = FINE
+    reach: int = REACH
+    noise: np.float32 = np.float32(0)
+
+
 class Course(NamedTuple):
     """How a frame gets into the stack.
 
@@ -26,7 +36,7 @@ class Course(NamedTuple):
     (2, 2) is the quarter turn that is nearest to them, ``table`` the interpolation's. ``colours`` (2, 2) says
     which channel each pixel of a CFA's cell has, -1 for mono. ``levels`` (tiles, channels, 3) are added after
     ``scale``, as a plane over the tile. ``undershoot`` is how far below its neighbours an interpolated value
-    may be; ``zero`` (channels) is about the sky's level. ``demosaicing`` is the gain of a mosaic's colours.
+    may be; ``zero`` (channels) is about the sky's level. ``demosaicing`` is for a mosaic.
     """
 
     maps: NDArray[np.float64]
@@ -37,7 +47,7 @@ class Course(NamedTuple):
     levels: Plane
     undershoot: np.float32
     zero: Plane
-    demosaicing: np.float32 = FINE
+    demosaicing: Demosaicing = Demosaicing()
 
 
 @kernel(fast=True)
@@ -48,13 +58,14 @@ def registered(frame, course, tile, values, there):  # type: ignore[no-untyped-d
     """
     channels, rows, columns = values.shape
     cfa = course.colours[0, 0] >= 0
-    reach = course.table.shape[1] // 2 + (REACH + 2 if cfa else 1)
+    reach = course.table.shape[1] // 2 + (course.demosaicing.reach + 2 if cfa else 1)
     region = region_of(course.maps[tile], course.turn, rows, columns, reach, shape_of(frame))
     if not region.reached:
         return False
     piece = np.empty((3 if cfa else 1, region.rows, region.columns), np.float32)
     mosaic = np.empty((region.rows, region.columns), np.float32) if cfa else piece[0]
-    holes, brightest = load(frame, region.x0, region.y0, course.turn, mosaic)
+    period = course.colours.shape[0] if cfa else 1
+    holes, brightest = load(frame, region.x0, region.y0, course.turn, period, mosaic)
     for v in range(rows):
         for u in range(columns):
             there[v, u] = True
@@ -65,12 +76,27 @@ def registered(frame, course, tile, values, there):  # type: ignore[no-untyped-d
         fill_holes(mosaic, present)
         mask_holes(present, region, there)
     if cfa:
-        demosaic(mosaic, course.colours, region.x0, region.y0, course.turn, course.demosaicing, piece)
+        _coloured(mosaic, course, region.x0, region.y0, piece)
     for channel in range(channels):
         ringing = brightest - course.zero[channel] > _RINGING * course.undershoot
         _resampled(piece[channel], region, course, ringing, values[channel])
         _level(values[channel], course.scale, course.levels[tile, channel])
     return True
+
+
+@kernel(fast=True)
+def _coloured(mosaic, course, x0, y0, planes):  # type: ignore[no-untyped-def]
+    """Demosaic a tile whose (p, q) is (x0, y0) + turn · (p, q) of the frame."""
+    turn, colours, way = course.turn, course.colours, course.demosaicing
+    if not way.ratios:
+        demosaic(mosaic, colours, x0, y0, turn, way.gain, planes)
+        return
+    cell = np.empty((2, 2), np.int64)
+    for q in range(2):
+        for p in range(2):
+            x, y = x0 + turn[0, 0] * p + turn[0, 1] * q, y0 + turn[1, 0] * p + turn[1, 1] * q
+            cell[q, p] = colours[y & 1, x & 1]
+    ratio_corrected(mosaic, cell, way.noise, planes)
 
 
 @kernel(fast=True)
