@@ -56,7 +56,7 @@ def exact(folder: Path, *, method: str) -> dict[str, Any]:
                 warp=Warp(_back(number)),
                 scale=1.0,
                 surface=Surface(np.zeros((channels, 6)), np.zeros(2), 1.0),
-                number=0,
+                weight=1.0,
                 noise_adu=20.0,
                 patches=Patches(),
             ),

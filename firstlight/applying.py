@@ -64,7 +64,7 @@ _planes: WeakValueDictionary[tuple[str, int, Extent], NDArray[np.float32]] = Wea
 
 
 def _overscan_adu(path: str | None) -> float | None:
-    return None if path is None else read_overscan_adu(path)
+    return None if path is None else read_overscan_adu(path, in_adu=True)
 
 
 def _plane(path: str | None, light: Extent) -> NDArray[np.float32] | None:
@@ -76,7 +76,7 @@ def _plane(path: str | None, light: Extent) -> NDArray[np.float32] | None:
         key = path, 0, light  # reading it will say what is wrong
     plane = _planes.get(key)
     if plane is None:
-        frame = read_frame(path)
+        frame = read_frame(path, in_adu=True)
         piece = light.piece(frame.pixels, Extent.of(frame.meta))
         plane = _planes[key] = np.ascontiguousarray(piece, dtype=np.float32)
     return plane

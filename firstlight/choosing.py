@@ -10,9 +10,11 @@ from firstlight.choices import Choices
 from firstlight.events import MasterChoice
 from library.config import config_error, config_section
 from library.coverage import Calibration, Coverage, Match
+from library.errors import LibraryError
 from library.fitness import temperature_c
 from library.frames import FrameKind, FrameMeta
 from library.matching import match
+from library.reading import adu_notes
 from library.store import Library
 from library.tolerances import read_tolerances
 
@@ -66,14 +68,27 @@ def choose(
     return found, (dark, *(_choice(kind, answer) for kind, answer in others.items()))
 
 
+def told_of(choice: MasterChoice) -> list[str]:
+    """What is done to have a master's pixels in ADU, in words."""
+    return [] if choice.path is None else [f"{Path(choice.path).name}: {x}" for x in _notes(choice.path)]
+
+
+def _notes(path: str | Path) -> tuple[str, ...]:
+    try:
+        return adu_notes(Path(path))
+    except LibraryError:
+        return ()  # loading it says what is wrong
+
+
 def _choice(kind: str, answer: Match) -> MasterChoice:
     master = answer.fitting
+    notes = () if master is None else _notes(master.path)
     return MasterChoice(
         kind=kind,
         coverage=answer.coverage.value,
         path=None if master is None else str(master.path),
         residual_noise_adu=answer.residual_noise_adu,
-        reasons=answer.reasons,
+        reasons=(*answer.reasons, *notes),
         sha256s=() if master is None else (master.sha256,),
     )
 

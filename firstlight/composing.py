@@ -17,6 +17,7 @@ from firstlight.errors import FirstlightError
 from firstlight.stack_output import write_picture
 from library.cards import Card
 from library.errors import LibraryError
+from library.keywords import kept_value
 from library.reading import Frame, read_frame
 from library.writing import write_image
 
@@ -122,7 +123,7 @@ def _layer(pixels: NDArray[np.generic]) -> Layer:
 
 def _cards(first: Frame, chosen: str, names: Sequence[str]) -> Iterator[Card]:
     for keyword in _KEPT:
-        kept = first.header.get(keyword)
+        kept = kept_value(first.header, keyword)
         if kept is not None:
             yield keyword, kept, "as in the first stack"
     yield "PALETTE", chosen, "what red, green and blue are made of"

@@ -100,9 +100,9 @@ class SubGraded:
     """What is thought of a sub now, with its numbers; told anew whenever that changes.
 
     ``inside``: it belongs into the stack. ``by`` is whose verdict that is: the "stack" itself (a sub that
-    cannot be stacked), the grading "rules", or the user's "hand". ``reason`` is empty where there is nothing
-    against it. ``roundness`` is 1 for round stars, ``transparency`` 1 for the first sub's, ``weight`` at most
-    1; None: not measured.
+    cannot be stacked), the grading "rules", its "weight" beside the others', or the user's "hand". ``reason``
+    is empty where there is nothing against it. ``roundness`` is 1 for round stars, ``transparency`` and
+    ``weight`` are 1 for the filter's first sub; None: not measured.
     """
 
     frame_id: str

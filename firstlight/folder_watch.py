@@ -13,8 +13,9 @@ from io import BufferedReader
 from pathlib import Path
 
 from firstlight.errors import FirstlightError
+from library.cards import HeaderUnit, padded, walk
 from library.errors import LibraryError
-from library.reading import open_image
+from library.reading import open_image, says_thumbnail
 from library.scan import FITS_SUFFIXES
 
 SETTLED_S = 1.0
@@ -27,6 +28,7 @@ _GIVEN_UP_S = 60.0
 """A file that is not whole and has not changed for so long is handed over all the same, to be told of."""
 
 _TAIL_BYTES = 2048
+_NO_THUMBNAIL_BYTES = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +123,23 @@ def _state(path: Path, size: int) -> tuple[bool, bool]:
             if not isinstance(stream, BufferedReader):
                 return True, True
             end = unit.data_start + unit.data_size
-            if size < end:
+            if size < end or _goes_on(stream, unit):
                 return False, False
             stream.seek(max(unit.data_start, end - _TAIL_BYTES))
             return True, any(stream.read(min(_TAIL_BYTES, unit.data_size)))
     except LibraryError:
         return False, False
+
+
+def _goes_on(stream: BufferedReader, picture: HeaderUnit) -> bool:
+    """Whether the picture is yet to come behind a thumbnail, or has begun behind the last whole image."""
+    if says_thumbnail(picture):
+        return True
+    if picture.data_size > _NO_THUMBNAIL_BYTES:
+        return False
+    stream.seek(0)
+    end = 0
+    for unit in walk(stream):
+        end = unit.data_start + padded(unit.data_size)
+    stream.seek(end)
+    return stream.read(8) == b"XTENSION"

@@ -41,7 +41,7 @@ def graded(entry: Entry) -> SubGraded:
         noise_adu=finite(measures.noise_adu),
         transparency=finite(measures.transparency),
         rms_px=finite(measures.rms_px),
-        weight=None if entry.placed is None else entry.placed.weight,
+        weight=None if entry.placed is None else entry.placed.class_weight,
     )
 
 

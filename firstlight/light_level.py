@@ -17,11 +17,11 @@ def match_file(library: Library, light: Path) -> Calibration:
 
     Raises :class:`LibraryError` for a file that cannot be read.
     """
-    frame = read_frame(light)
+    frame = read_frame(light, in_adu=True)
     found = match(library, frame.meta)
     dark = None if found.dark.coverage is Coverage.MODELLED else found.dark.fitting
     pedestal = dark or found.bias.fitting
     if pedestal is None or found.flat.fitting is None:
         return found
-    level = float(np.median(frame.pixels)) - float(np.median(read_frame(pedestal.path).pixels))
+    level = float(np.median(frame.pixels)) - float(np.median(read_frame(pedestal.path, in_adu=True).pixels))
     return match(library, frame.meta, level_adu=level)

@@ -74,7 +74,7 @@ def find_lights(arguments: Sequence[Path], *, but: Iterable[Path] = ()) -> Light
     lights, ours = Lights(), {path.resolve() for path in but}
     seen: set[Path] = set()
     for argument in arguments:
-        for path in _files(argument, lights.left_out):
+        for path in files_of(argument, lights.left_out):
             resolved = path.resolve()
             if resolved not in seen and resolved not in ours:
                 lights.add(path)
@@ -82,10 +82,19 @@ def find_lights(arguments: Sequence[Path], *, but: Iterable[Path] = ()) -> Light
     return lights
 
 
-def _files(argument: Path, left_out: Counter[str]) -> Sequence[Path]:
+def is_folder_or_pattern(argument: Path) -> bool:
+    """Whether it stands for the files in it, or that match it."""
+    return argument.is_dir() or not (_PATTERN.isdisjoint(str(argument)) or argument.exists())
+
+
+def files_of(argument: Path, left_out: Counter[str]) -> Sequence[Path]:
+    """The FITS files that a folder or a pattern stands for; another argument stands for itself.
+
+    Raises FirstlightError for a folder or a pattern without one.
+    """
     if argument.is_dir():
         named: Sequence[Path] = [argument]
-    elif _PATTERN.isdisjoint(str(argument)) or argument.exists():
+    elif not is_folder_or_pattern(argument):
         return [argument]
     else:
         named = [Path(each) for each in sorted(glob.glob(str(argument), recursive=True))]  # noqa: PTH207  absolute patterns, too

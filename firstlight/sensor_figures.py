@@ -11,10 +11,11 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
+from library.decoding import Pixels
 from library.fitness import temperature_c
 from library.frames import FrameKind, FrameMeta, FrameRecord
 from library.planner import Sensor
-from library.reading import Pixels, read_rows
+from library.reading import read_rows
 from measure.sensor import dark_rate_adu_s, gain_e_per_adu, level_adu, read_noise_adu
 
 ASSUMED_READ_NOISE_E, ASSUMED_E_PER_ADU, ASSUMED_DARK_E_S = 3.0, 1.0, 0.01
@@ -185,4 +186,4 @@ def _overhead(frames: Sequence[FrameRecord]) -> Figure:
 def _pixels(record: FrameRecord) -> Pixels:
     height = record.meta.height
     first = max(0, (height - _ROWS) // 2)
-    return read_rows(record.path, slice(first, min(first + _ROWS, height)))
+    return read_rows(record.path, slice(first, min(first + _ROWS, height)), in_adu=True)

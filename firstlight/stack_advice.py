@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import pairwise
-from statistics import median
+from statistics import fmean, median
 
 from firstlight.choices import used
 from firstlight.stacker import Job
@@ -17,13 +18,14 @@ from livestack.stack import StackImage
 _LONGEST_GAP = 3.0
 """In exposures: what is longer is a pause, and no pace."""
 
+_LAST_SUBS = 20
 
-def advice_on(
-    image: StackImage, inside: Sequence[Entry], night: Iterable[Entry], saturated: float | None
-) -> Advice:
+
+def advice_on(image: StackImage, inside: Sequence[Entry], night: Iterable[Entry]) -> Advice:
     """Advice from the subs that are in a stack, its picture, and the pace of all the night's.
 
-    ``saturated`` is the share of the stars. The sky's light is known where a dark or bias was taken off.
+    The sky's light is known where a dark or bias was taken off. Of saturated stars the last subs tell that
+    are in: one that is out is no reason to change the next.
     """
     camera = Job.from_note(inside[-1].note).camera if inside else None
     return advise(
@@ -39,10 +41,17 @@ def advice_on(
                 if each.measures is not None and _pedestal_is_off(each)
             ),
             cadence_s=_cadence_s(night),
-            saturated_share=saturated,
+            saturated_share=_saturated(inside[-_LAST_SUBS:]),
         ),
         camera or Camera(),
     )
+
+
+def _saturated(subs: Sequence[Entry]) -> float | None:
+    """The share of the stars that are saturated, the mean of some subs; None where that was not measured."""
+    shares = [each.measures.saturated for each in subs if each.measures is not None]
+    known = [share for share in shares if math.isfinite(share)]
+    return fmean(known) if known else None
 
 
 def _median(values: Iterable[float]) -> float | None:

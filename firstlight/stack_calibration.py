@@ -11,14 +11,15 @@ from typing import Protocol
 
 from firstlight.applying import load
 from firstlight.choices import UNFIT, Choices, gist, in_a_line, used
-from firstlight.choosing import OptimiseDark, choose
+from firstlight.choosing import OptimiseDark, choose, told_of
 from firstlight.errors import FirstlightError
 from firstlight.events import MasterChoice
-from firstlight.stack_masters import Made, judge_masters, load_masters
+from firstlight.given_frames import Given, find_given, masters_given
+from firstlight.stack_masters import Made, Picked, alike, judge_masters, load_masters, pick
 from library.cutting import Extent
 from library.errors import LibraryError
 from library.frames import FrameKind, FrameMeta
-from library.reading import read_meta
+from library.matching import already_done
 from library.store import Library
 from livestack.masters import Masters
 
@@ -38,6 +39,38 @@ class Wanted:
     """Scale the dark to each light; from a library, whichever dark it is."""
     uncalibrated_flats: bool = False
     """Take flats that have neither biases nor flat-darks."""
+
+    as_given: bool = False
+    """Take files for what they were given as, whatever their headers say."""
+
+    @property
+    def files(self) -> list[Path]:
+        """All that was named."""
+        return [*self.darks, *self.flats, *self.biases, *([self.defects] if self.defects else [])]
+
+    def check(self) -> None:
+        """Raise :class:`FirstlightError` for what contradicts itself."""
+        if self.library is not None and self.files:
+            raise FirstlightError(f"--library finds the masters itself; leave out {self.files[0]}")
+        if self.optimise_dark and self.library is None and not (self.darks and self.biases):
+            raise FirstlightError("--optimise-dark scales a dark above its bias: give both --dark and --bias")
+
+    def found(self, warn: Warn) -> Wanted:
+        """The same with files in place of folders and patterns; ``warn`` is told of what is left out.
+
+        Raises :class:`FirstlightError` for what contradicts itself, and for a file that is of another kind
+        than it was given as.
+        """
+        self.check()
+        darks, flats, biases = (
+            find_given(kind, named, warn, as_given=self.as_given)
+            for kind, named in (
+                (FrameKind.DARK, self.darks),
+                (FrameKind.FLAT, self.flats),
+                (FrameKind.BIAS, self.biases),
+            )
+        )
+        return replace(self, darks=darks, flats=flats, biases=biases)
 
 
 class Calibrating(Protocol):
@@ -61,12 +94,10 @@ def calibrating(wanted: Wanted, lights: Mapping[Path, FrameMeta], warn: Warn) ->
 
     Raises :class:`FirstlightError` for what contradicts itself or cannot be read.
     """
-    files = (*wanted.darks, *wanted.flats, *wanted.biases, *([wanted.defects] if wanted.defects else ()))
+    wanted.check()
     if wanted.library is None:
-        yield _Given(wanted, lights, warn)
+        yield _FromFiles(wanted, lights, warn)
         return
-    if files:
-        raise FirstlightError(f"--library finds the masters itself; leave out {files[0]}")
     if not (wanted.library / "library").is_dir():
         raise FirstlightError(f"{wanted.library}: there is no library; give the folder that --root names")
     try:
@@ -74,72 +105,116 @@ def calibrating(wanted: Wanted, lights: Mapping[Path, FrameMeta], warn: Warn) ->
     except LibraryError as error:
         raise FirstlightError(str(error)) from error
     with library:
-        yield _Matched(library, OptimiseDark.ALWAYS if wanted.optimise_dark else None, warn)
+        yield _FromLibrary(library, OptimiseDark.ALWAYS if wanted.optimise_dark else None, warn)
 
 
-class _Given:
-    """The same for all lights of a filter; of the flats those of the light's own, if there are any."""
+_Parts = tuple[tuple[FrameKind, tuple[Path, ...]], ...]
+"""What of each kind is applied, by its files."""
+
+
+class _FromFiles:
+    """Of what was given each light gets what fits it best; what does not fit is applied, and told."""
 
     def __init__(self, wanted: Wanted, lights: Mapping[Path, FrameMeta], warn: Warn) -> None:
-        if wanted.optimise_dark and not (wanted.darks and wanted.biases):
-            raise FirstlightError("--optimise-dark scales a dark above its bias: give both --dark and --bias")
         self._wanted, self._warn = wanted, warn
-        self._flats: dict[str | None, list[Path]] = {}
-        for path in wanted.flats:
-            with _as_ours():
-                self._flats.setdefault(read_meta(path).filter, []).append(path)
-        self._choices: dict[str | None, Choices] = {}
-        self._made: dict[FrameKind, Made] = {}
+        named = {FrameKind.DARK: wanted.darks, FrameKind.BIAS: wanted.biases, FrameKind.FLAT: wanted.flats}
+        with _as_ours():
+            self._given = {kind: masters_given(kind, paths) for kind, paths in named.items() if paths}
+        self._by_path = {
+            (kind.value, str(each.paths[0])): each
+            for kind, several in self._given.items()
+            for each in several
+        }
+        self._choices: dict[tuple[str | None, str, _Parts], Choices] = {}
+        self._picked: dict[FrameMeta, Picked] = {}
+        self._told: set[str] = set()
+        self._made: dict[tuple[Path, ...], Made] = {}
         self._load = lru_cache(maxsize=4)(self._loaded)
-        for name in dict.fromkeys(meta.filter for meta in lights.values()):
-            alike = {path: meta for path, meta in lights.items() if meta.filter == name}
-            self._choices[name] = self._judged(name, alike)
-        for first in list(lights.values())[:1]:  # so that what is wrong is told before the work
-            self._load(first.filter, Extent.of(first))
+        groups: dict[tuple[str | None, str, _Parts], dict[Path, FrameMeta]] = {}
+        for path, meta in lights.items():
+            groups.setdefault((meta.filter, meta.calibrated, _parts(self._pick(meta))), {})[path] = meta
+        for key, some in groups.items():
+            self._choices[key] = self._judged(some)
+        for first in list(lights.items())[:1]:  # so that what is wrong is told before the work
+            self.masters_of(*first)
 
     def masters_of(self, path: Path, light: FrameMeta) -> tuple[Choices, Masters]:
-        if light.filter not in self._choices:
-            self._choices[light.filter] = self._judged(light.filter, {path: light})
-        return self._choices[light.filter], self._load(light.filter, Extent.of(light))
+        key = light.filter, light.calibrated, _parts(self._pick(light))
+        if key not in self._choices:
+            self._choices[key] = self._judged({path: light})
+        choices = self._choices[key]
+        return choices, self.again(choices, light.filter, Extent.of(light))
 
-    def again(self, _choices: Choices, name: str | None, light: Extent) -> Masters:
-        return self._load(name, light)
+    def again(self, choices: Choices, _name: str | None, light: Extent) -> Masters:
+        paths: dict[FrameKind, tuple[Path, ...]] = {}
+        for choice in choices:
+            named = {choice.kind: choice.path} | (
+                {"bias": choice.scaled_above} if choice.scaled_above else {}
+            )
+            for kind, path in named.items():
+                if path is not None and kind != FrameKind.DEFECTS:
+                    paths[FrameKind(kind)] = self._named(kind, path).paths
+        return self._load(tuple(sorted(paths.items())), light)
 
     def forget(self) -> None:
         self._load.cache_clear()
 
-    def _flats_of(self, name: str | None) -> list[Path]:
-        if name in self._flats or len(self._flats) < 2:
-            return self._flats.get(name) or [path for paths in self._flats.values() for path in paths]
-        return []
+    def _pick(self, light: FrameMeta) -> Picked:
+        """What fits a light best; lights that matching cannot tell apart are looked at once."""
+        key = alike(light)
+        if key not in self._picked:
+            self._picked[key] = pick(self._given, light)
+        return self._picked[key]
 
-    def _judged(self, name: str | None, lights: Mapping[Path, FrameMeta]) -> Choices:
-        wanted, flats = self._wanted, self._flats_of(name)
-        if wanted.flats and not flats:
-            self._warn(f"no flat of the filter {name or 'none'} was given: its lights stay without")
-        given = {FrameKind.DARK: wanted.darks, FrameKind.BIAS: wanted.biases, FrameKind.FLAT: flats}
-        if wanted.defects is not None:
-            given[FrameKind.DEFECTS] = [wanted.defects]
+    def _named(self, kind: str, path: str) -> Given:
+        if (kind, path) not in self._by_path:
+            raise LibraryError(f"{path}: is not among what is given now; begin anew with --fresh")
+        return self._by_path[kind, path]
+
+    def _judged(self, lights: Mapping[Path, FrameMeta]) -> Choices:
+        """What lights that are calibrated alike get; what is odd about it is told once."""
+        wanted, light = self._wanted, next(iter(lights.values()))
+        picked = self._pick(light)
+        if wanted.flats and FrameKind.FLAT not in picked:
+            self._tell(f"no flat of the filter {light.filter or 'none'} was given: its lights stay without")
         with _as_ours():
-            choices, warnings = judge_masters(given, lights)
+            choices, warnings = judge_masters(picked, lights, wanted.defects)
         for warning in warnings:
-            self._warn(warning)
-        return tuple(_above(each, wanted.biases[0]) for each in choices) if wanted.optimise_dark else choices
+            self._tell(warning)
+        if wanted.optimise_dark and FrameKind.BIAS in picked:
+            return tuple(_above(each, picked[FrameKind.BIAS].paths[0]) for each in choices)
+        return choices
 
-    def _loaded(self, name: str | None, light: Extent) -> Masters:
+    def _tell(self, warning: str) -> None:
+        if warning not in self._told:
+            self._told.add(warning)
+            self._warn(warning)
+
+    def _loaded(self, parts: _Parts, light: Extent) -> Masters:
+        paths, wanted = dict(parts), self._wanted
+        darks, flats, biases = (
+            paths.get(kind, ()) for kind in (FrameKind.DARK, FrameKind.FLAT, FrameKind.BIAS)
+        )
+        flat_bias = None
+        if flats:
+            flat = self._named(FrameKind.FLAT, str(flats[0]))
+            flat_bias = pick({FrameKind.BIAS: self._given.get(FrameKind.BIAS, ())}, flat.meta)
         return load_masters(
-            self._wanted.darks,
-            self._flats_of(name),
-            self._wanted.biases,
+            *(darks, flats, biases),
             light=light,
-            defects=self._wanted.defects,
-            optimise_dark=self._wanted.optimise_dark,
-            uncalibrated_flats=self._wanted.uncalibrated_flats,
+            defects=wanted.defects,
+            optimise_dark=wanted.optimise_dark and bool(darks and biases),
+            uncalibrated_flats=wanted.uncalibrated_flats,
+            flat_biases=flat_bias[FrameKind.BIAS].paths if flat_bias else (),
             made=self._made,
         )
 
 
-class _Matched:
+def _parts(picked: Picked) -> _Parts:
+    return tuple((kind, each.paths) for kind, each in picked.items())
+
+
+class _FromLibrary:
     """Nothing unfit is applied: it is told, once for all lights alike."""
 
     def __init__(self, library: Library, optimise: OptimiseDark | None, warn: Warn) -> None:
@@ -151,6 +226,11 @@ class _Matched:
         _, choices = choose(self._library, light, self._optimise)
         if gist(choices) not in self._told:
             self._told.add(gist(choices))
+            for note in dict.fromkeys(note for each in choices for note in told_of(each)):
+                self._warn(note)
+            done = [already_done(light, kind) for kind in (FrameKind.DARK, FrameKind.BIAS, FrameKind.FLAT)]
+            if reasons := dict.fromkeys(each.reasons[0] for each in done if each is not None):
+                self._warn(f"{path.name}: {'; '.join(reasons)}: that is not done again")
             if any(each.coverage in UNFIT for each in choices):
                 self._warn(f"{path.name}: {in_a_line(choices)}")
         return choices, self._load(used(choices), Extent.of(light))
@@ -163,7 +243,7 @@ class _Matched:
 
 
 def _above(dark: MasterChoice, bias: Path) -> MasterChoice:
-    if dark.kind != FrameKind.DARK:
+    if dark.kind != FrameKind.DARK or dark.path is None:
         return dark
     reasons = (*dark.reasons, f"scaled to each light above {bias.name}")
     return replace(dark, scaled_above=str(bias), reasons=reasons)

@@ -158,7 +158,7 @@ def comet_cards(motion: Motion) -> list[Card]:
 
 def _opening(source: StoredSub) -> Callable[[], Sub]:
     def opened() -> Sub:
-        frame = read_frame(source.path)
+        frame = read_frame(source.path, in_adu=True)
         meta = replace(frame.meta, bayer_pattern=source.placed.bayer_pattern)
         return Sub(frame_id=source.name, pixels=frame.pixels, meta=meta, masters=source.masters)
 
@@ -175,12 +175,12 @@ def _when(path: Path) -> datetime:
 
 
 def _seen(source: StoredSub) -> Sightings:
-    raw = counts(read_frame(source.path).pixels)
+    raw = counts(read_frame(source.path, in_adu=True).pixels)
     placed = source.placed
-    stars = look(
+    seen = look(
         raw,
         settled_at(source.masters, placed.dark_factor, placed.shift_adu),
         saturation_adu=saturation_level_adu(raw),
         bayer_pattern=placed.bayer_pattern,
-    ).stars
-    return Sightings(_when(source.path), placed.warp.forwards(stars.xy))
+    )
+    return Sightings.of(_when(source.path), seen.stars, seen.extended, placed.warp)

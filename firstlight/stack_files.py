@@ -7,6 +7,7 @@ ends the process, the same command goes on with the first sub that is not safely
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
@@ -32,17 +33,19 @@ def stack_files(
 ) -> StackReport:
     """Stack files, folders and patterns of lights, each filter by itself, all on one geometry.
 
-    Single darks, flats and biases are combined into masters first; a master (one file with NCOMBINE > 1, or
-    the only one given) is used as it is. A library gives each light what fits it; calibration frames that do
-    not fit are applied, and told, if they were given as files. A light that cannot be read or aligned, or
-    that is much worse than the others, is left out with its reason; the others go on. ``stop`` is asked
-    between two lights.
+    Single darks, flats and biases, of files, folders and patterns, are combined into masters first; a master
+    (a file with NCOMBINE > 1, or the only one given) is used as it is. A light gets the master that fits it
+    best. One that does not fit is applied, and told, if it was given as a file; a file that is a frame of
+    another kind by its header is refused. A library gives each light what fits it. A light that cannot be
+    read or aligned, or that is much worse than the others, is left out with its reason; the others go on.
+    ``stop`` is asked between two lights.
 
     Raises FirstlightError when nothing can be stacked, when a calibration frame is unfit, or when a folder to
     write to is not there; StackInterruptedError when it was stopped.
     """
     started = perf_counter()
     job.check()
+    job = replace(job, wanted=job.wanted.found(warning_to(tell)))
     found = find_lights(lights, but=job.results())
     by_filter = _by_filter(found, tell)
     _check_without(found, job)

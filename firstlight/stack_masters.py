@@ -13,50 +13,119 @@ from firstlight.applying import defects_of
 from firstlight.choices import UNFIT, Choices
 from firstlight.errors import FirstlightError
 from firstlight.events import MasterChoice
+from firstlight.given_frames import Given
 from library.combine import combine
-from library.coverage import Coverage, Match
+from library.coverage import Coverage, Match, Verdict
 from library.cutting import Extent
 from library.defects import to_mend
 from library.errors import LibraryError
+from library.fitness import temperature_c
 from library.frames import FrameKind, FrameMeta, FrameRecord
-from library.matching import judge
-from library.reading import read_frame, read_meta
+from library.importing.judge import frames_in_history
+from library.keywords import kind_text, says_master
+from library.matching import already_done, judge
+from library.reading import open_image, read_frame, read_meta
 from livestack.masters import Masters, prepare
 
 _WORSE = tuple(Coverage)
-_MOST_REASONS = 6
+_MOST_REASONS, _MOST_KEPT = 6, 3
 _NAMES = {FrameKind.DEFECTS: "defect map"}
+_PARTS = (FrameKind.DARK, FrameKind.BIAS, FrameKind.FLAT)
+
+Picked = Mapping[FrameKind, Given]
+"""What of each kind a light is calibrated with, of what the user gave."""
+
+
+def pick(given: Mapping[FrameKind, Sequence[Given]], light: FrameMeta) -> Picked:
+    """Of each kind what fits the light best, whether or not it fits.
+
+    Where flats of several filters were given and none is the light's, it gets none.
+    """
+    found: dict[FrameKind, Given] = {}
+    for kind, named in given.items():
+        several = list(named)
+        if kind is FrameKind.FLAT and len({each.meta.filter for each in several}) > 1:
+            several = [each for each in several if each.meta.filter == light.filter]
+        if several:
+            found[kind] = (
+                several[0] if len(several) == 1 else min(several, key=lambda each: _off(each, light))
+            )
+    return found
+
+
+def not_again(picked: Picked, light: FrameMeta) -> dict[FrameKind, str]:
+    """What is not applied to a light, as its header says that it was calibrated already; and why."""
+    reasons = {}
+    for kind in _PARTS:
+        done = already_done(light, kind)
+        if done is not None:
+            reasons[kind] = done.reasons[0]
+    dark = picked.get(FrameKind.DARK)
+    if dark is not None and "B" in light.calibrated and not set("BD") & set(dark.meta.calibrated):
+        reason = "its header says that its bias was taken off already, and the dark would take it off again"
+        reasons.setdefault(FrameKind.DARK, reason)
+    return reasons
+
+
+def _off(given: Given, light: FrameMeta) -> tuple[float, ...]:
+    """How far what was given is from what the light needs: less is better."""
+    answer = judge(_record(given.paths[0], given.meta, len(given.paths)), light)
+    against = sum(field.verdict is Verdict.DIFFERS for field in answer.fields)
+    exposures = abs((given.meta.exposure_s or 0.0) - (light.exposure_s or 0.0))
+    temperatures = abs((temperature_c(given.meta) or 0.0) - (temperature_c(light) or 0.0))
+    misplaced = not _is_on(Extent.of(given.meta), Extent.of(light))
+    return misplaced, _WORSE.index(answer.coverage), against, exposures, temperatures, -len(given.paths)
 
 
 def judge_masters(
-    given: Mapping[FrameKind, Sequence[Path]], lights: Mapping[Path, FrameMeta]
+    picked: Picked, lights: Mapping[Path, FrameMeta], defects: Path | None = None
 ) -> tuple[Choices, list[str]]:
-    """How the calibration files that the user chose fit the lights, and a warning for each that does not.
+    """How what the user gave fits lights that are calibrated with it, and a warning for each that does not.
 
-    What can be applied is applied, fit or not: the user has asked for it. Raises FirstlightError for files
-    of another size than all the lights that cover none of them.
+    What can be applied is applied, fit or not: the user has asked for it. What the lights' headers say was
+    done is not done again. Raises FirstlightError for files of another size than all the lights that cover
+    none of them.
     """
     choices, warnings = [], []
-    kinds = [FrameKind.DARK, FrameKind.BIAS, FrameKind.FLAT]
-    for kind in [*kinds, FrameKind.DEFECTS] if given.get(FrameKind.DEFECTS) else kinds:
-        paths = given.get(kind, ())
-        if kind is FrameKind.BIAS and given.get(FrameKind.DARK):
-            reason = "the dark contains the bias" + ("; it is taken off the flats alone" if paths else "")
+    path, light = next(iter(lights.items()))
+    done = not_again(picked, light)
+    for kind in _PARTS:
+        given = picked.get(kind)
+        if kind in done:
+            choices.append(_choice(kind, Coverage.NOT_NEEDED, None, None, (done[kind],)))
+            if given is not None:
+                warnings.append(f"{path.name}: no {kind.value} is applied: {done[kind]}")
+        elif kind is FrameKind.BIAS and FrameKind.DARK in picked:
+            reason = "the dark contains the bias" + ("; it is taken off the flats alone" if given else "")
             choices.append(_choice(kind, Coverage.NOT_NEEDED, None, None, (reason,)))
-            continue
-        if not paths:
+        elif given is None:
             choices.append(_choice(kind, Coverage.MISSING, None, None, (f"no {kind.value} was given",)))
-            continue
-        worst, reasons = _judge(kind, paths, lights)
-        noise = worst.residual_noise_adu if len(paths) == 1 else None
-        about = (
-            worst.reasons[0] if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more, combined"
-        )
-        choices.append(_choice(kind, worst.coverage, paths[0], noise, (about, *reasons)))
-        if worst.coverage.value in UNFIT:
-            what = f"the {_NAMES.get(kind, kind.value)} does not fit and is applied all the same"
-            warnings.append(f"{what}: {'; '.join(reasons)}")
+        else:
+            choice, warning = _judged(kind, given, lights)
+            choices.append(choice)
+            warnings += warning
+    if defects is not None:
+        alone = Given(kind=FrameKind.DEFECTS, paths=(defects,), metas=(read_meta(defects),))
+        choice, warning = _judged(FrameKind.DEFECTS, alone, lights)
+        choices.append(choice)
+        warnings += warning
     return tuple(choices), warnings
+
+
+def _judged(
+    kind: FrameKind, given: Given, lights: Mapping[Path, FrameMeta]
+) -> tuple[MasterChoice, list[str]]:
+    worst, reasons = _judge(kind, given, lights)
+    lone = len(given.paths) == 1
+    choice = _choice(
+        *(kind, worst.coverage, given.paths[0], worst.residual_noise_adu if lone else None),
+        (worst.reasons[0] if lone else given.name, *given.notes, *reasons),
+    )
+    warnings = [f"{given.name}: {note}" for note in given.notes]
+    if worst.coverage.value in UNFIT:
+        what = f"the {_NAMES.get(kind, kind.value)} does not fit and is applied all the same"
+        warnings.append(f"{what}: {'; '.join(reasons)}")
+    return choice, warnings
 
 
 def _choice(
@@ -71,21 +140,18 @@ def _choice(
     )
 
 
-def _judge(
-    kind: FrameKind, paths: Sequence[Path], lights: Mapping[Path, FrameMeta]
-) -> tuple[Match, tuple[str, ...]]:
+def _judge(kind: FrameKind, given: Given, lights: Mapping[Path, FrameMeta]) -> tuple[Match, tuple[str, ...]]:
     """The worst match of these files with the lights, and in which fields they differ, each told once."""
     extents = {Extent.of(meta) for meta in lights.values()}
     different: dict[FrameMeta, Path] = {}
     for path, meta in lights.items():
-        different.setdefault(_alike(meta), path)
+        different.setdefault(alike(meta), path)
     worst: Match | None = None
     told: dict[str, None] = {}
-    for path in paths:
-        meta = read_meta(path)
+    for path, meta in zip(given.paths, given.metas, strict=True):
         if not any(_is_on(Extent.of(meta), light) for light in extents):
             raise FirstlightError(_misplaced(path, kind, Extent.of(meta), next(iter(extents))))
-        record = FrameRecord(id=0, path=path, sha256="", size_bytes=0, meta=replace(meta, kind=kind))
+        record = _record(path, replace(meta, kind=kind))
         for light, name in different.items():
             answer = judge(record, light)
             told |= {f"{path.name} for {name.name}: {reason}": None for reason in answer.reasons[1:]}
@@ -97,15 +163,28 @@ def _judge(
     return worst, (*reasons[:_MOST_REASONS], f"and {more} more") if more > 0 else reasons
 
 
+def _record(path: Path, meta: FrameMeta, n_frames: int = 1) -> FrameRecord:
+    """A file as matching knows masters."""
+    meta = replace(meta, n_combined=max(meta.n_combined, n_frames))
+    return FrameRecord(id=0, path=path, sha256="", size_bytes=0, meta=meta)
+
+
 def _is_on(master: Extent, light: Extent) -> bool:
     """Whether a master can be applied to a light: it is of its size, or a piece of it is."""
-    same = (master.width, master.height) == (light.width, light.height)
-    return same or light.within(master) is not None
+    if (master.width, master.height) != (light.width, light.height):
+        return light.within(master) is not None
+    first_rows = {0 if each.origin is None else each.origin[1] for each in (master, light)}
+    return not master.is_turned(light) or first_rows == {0}
 
 
 def _misplaced(path: Path, kind: FrameKind, master: Extent, light: Extent) -> str:
     """Why a master that is of another size than the lights cannot be cut to theirs."""
     name = _NAMES.get(kind, kind.value)
+    if master.is_turned(light):
+        return (
+            f"{path}: the rows of the {name} are {master.row_order}, the lights' {light.row_order}, and one "
+            "is a piece of the sensor; it cannot be applied: from which end its rows count is not told"
+        )
     silent = [who for who, each in ((name, master), ("light", light)) if each.origin is None]
     if silent:
         whose = " and the ".join(silent)
@@ -116,7 +195,7 @@ def _misplaced(path: Path, kind: FrameKind, master: Extent, light: Extent) -> st
     return f"{path}: {sizes}; it cannot be applied: {why}"
 
 
-def _alike(meta: FrameMeta) -> FrameMeta:
+def alike(meta: FrameMeta) -> FrameMeta:
     """What matters to matching, so that a night's lights are judged once and not one by one."""
     return replace(
         meta,
@@ -152,24 +231,23 @@ def load_masters(
     defects: Path | None = None,
     optimise_dark: bool = False,
     uncalibrated_flats: bool = False,
-    made: dict[FrameKind, Made] | None = None,
+    flat_biases: Sequence[Path] | None = None,
+    made: dict[tuple[Path, ...], Made] | None = None,
 ) -> Masters:
     """Combine raw frames of each kind; a master is used as it is, and of a larger one what lies on the light.
 
     A master is a lone file that says NCOMBINE (or STACKCNT) > 1, or that holds floats. Raw flats need biases,
-    whose level is taken off before they are scaled, unless ``uncalibrated_flats`` will do. ``made`` keeps
-    bias and dark for the next filter. Raises FirstlightError for frames that don't fit together.
+    whose level is taken off before they are scaled, unless ``uncalibrated_flats`` will do: ``flat_biases``,
+    or else ``biases``. ``made`` keeps bias and dark for the next filter. Raises FirstlightError for frames
+    that don't fit together.
     """
     made = {} if made is None else made
     try:
-        for kind, paths in ((FrameKind.BIAS, biases), (FrameKind.DARK, darks)):
-            master = None if kind in made else _master(paths, kind)
-            if master is not None:
-                made[kind] = master
-        bias, dark = made.get(FrameKind.BIAS), made.get(FrameKind.DARK)
+        bias, dark = _kept(made, biases, FrameKind.BIAS), _kept(made, darks, FrameKind.DARK)
+        flat_bias = bias if flat_biases is None else _kept(made, flat_biases, FrameKind.BIAS)
         flat = _master(
             *(flats, FrameKind.FLAT),
-            bias=bias,
+            bias=flat_bias,
             bayer_pattern=light.bayer_pattern,
             uncalibrated=uncalibrated_flats,
         )
@@ -188,6 +266,18 @@ def load_masters(
     )
 
 
+def _kept(made: dict[tuple[Path, ...], Made], paths: Sequence[Path], kind: FrameKind) -> Made | None:
+    """A master that was made before, or is made now; the oldest of several makes room."""
+    key = tuple(paths)
+    if key and key not in made:
+        master = _master(paths, kind)
+        assert master is not None
+        while len(made) >= _MOST_KEPT:
+            del made[next(iter(made))]
+        made[key] = master
+    return made.get(key)
+
+
 def _master(
     paths: Sequence[Path],
     kind: FrameKind,
@@ -200,22 +290,23 @@ def _master(
         return None
     extent = Extent.of(read_meta(paths[0]))
     if len(paths) == 1:
-        frame = read_frame(paths[0])
+        frame = read_frame(paths[0], in_adu=True)
         if frame.pixels.ndim != 2:
             raise FirstlightError(f"{paths[0]}: a {kind.value} has one plane, this is a colour picture")
-        if frame.meta.n_combined > 1 or frame.pixels.dtype.kind == "f":
+        if frame.meta.n_combined > 1 or frame.pixels.dtype.kind == "f" or _is_master(paths[0]):
             return Made(frame.pixels.astype(np.float32, copy=False), extent, frame.overscan_adu)
-    for path in paths:
-        if read_meta(path).n_combined > 1:
-            raise FirstlightError(
-                f"{path} is a master {kind.value} already; give it alone, or give the frames it was made of"
-            )
+    less_bias = all(set("BD") & set(read_meta(path).calibrated) for path in paths)
     made = combine(
         list(paths),
         kind,
-        bias=None if bias is None else bias.on(extent),
+        bias=None if bias is None or less_bias else bias.on(extent),
         pedestal_overscan_adu=None if bias is None else bias.overscan_adu,
         bayer_pattern=bayer_pattern,
-        allow_uncalibrated_flat=uncalibrated,
+        allow_uncalibrated_flat=uncalibrated or less_bias,
     )
     return Made(made.pixels, extent, made.overscan_adu)
+
+
+def _is_master(path: Path) -> bool:
+    with open_image(path) as (_, unit):
+        return says_master(kind_text(unit.values)) or frames_in_history(unit) is not None

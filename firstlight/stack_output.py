@@ -15,6 +15,7 @@ from develop.stretch import autostretch
 from firstlight.applying import scaling_cards
 from firstlight.choices import Choices, choice_cards
 from library.cards import Card
+from library.keywords import kept_value
 from library.reading import Frame
 from livestack.dark_scaling import Scaling
 from livestack.stack import StackImage
@@ -57,7 +58,7 @@ def stack_cards(
         stamp = meta.date_obs.replace(tzinfo=None).isoformat(timespec="milliseconds")
         yield "DATE-OBS", stamp, "[UTC] start of the first sub"
     for keyword in ("TELESCOP", "FOCALLEN", "XPIXSZ", "YPIXSZ", "OBJCTRA", "OBJCTDEC", "ROWORDER"):
-        kept = first.header.get(keyword)
+        kept = kept_value(first.header, keyword)
         if kept is not None:
             yield keyword, kept, "as in the reference"
     for keyword, number, comment in (

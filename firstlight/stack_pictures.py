@@ -111,7 +111,7 @@ class Pictures:
 
 def effective_subs(inside: Sequence[Entry]) -> float | None:
     """(Σw)²/Σw²: how many subs of equal weight would do as well."""
-    weights = [each.placed.weight for each in inside if each.placed is not None]
+    weights = [each.placed.class_weight for each in inside if each.placed is not None]
     return sum(weights) ** 2 / sum(weight**2 for weight in weights) if weights else None
 
 

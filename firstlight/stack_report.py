@@ -32,8 +32,9 @@ class Level:
 class SubReport:
     """What became of one file; ``matrix`` (3×3) takes the (x, y, 1) of the sub to the reference's.
 
-    ``by`` is who left it out: the rules, a hand, or the stack for what cannot be aligned. ``weight`` is at
-    most 1; the pixels times ``scale`` plus ``level`` are at the scale and level of the filter's first sub.
+    ``by`` is who left it out: the rules, a hand, its weight, or the stack for what cannot be aligned.
+    ``weight`` is 1 for the filter's first sub, at whose scale and level the pixels times ``scale`` plus
+    ``level`` are.
     ``bias_shift_adu`` is how far its bias level was above the master's, where their overscans tell it.
     ``grade`` holds what was measured, ``findings`` what was against it. ``calibration`` numbers the report's.
     """
@@ -200,7 +201,7 @@ def sub_report(
         n_matches=None if aligned is None else aligned.n_matches,
         fwhm_px=finite(measures.fwhm_px) if measures else None,
         background_adu=finite(measures.background_adu) if measures else None,
-        weight=None if placed is None else placed.weight,
+        weight=None if placed is None else placed.class_weight,
         scale=None if placed is None else placed.scale,
         level=None
         if placed is None

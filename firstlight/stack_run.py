@@ -14,6 +14,7 @@ import numpy as np
 from firstlight.applying import sub_of
 from firstlight.choices import Choices
 from firstlight.errors import FirstlightError
+from firstlight.oddities import Oddities
 from firstlight.stack_calibration import Calibrating
 from firstlight.stack_job import StackInterruptedError, StackJob
 from firstlight.stack_report import Said, SubReport, Told, Working, sub_report
@@ -59,6 +60,7 @@ class StackRun:
         self._reference = job.reference
         self._unread: dict[Path, SubReport] = {}
         self._inside: dict[str | None, int] = {}
+        self._oddities = Oddities()
 
     def __enter__(self) -> StackRun:
         return self
@@ -135,6 +137,8 @@ class StackRun:
             choices, masters = self._calibrating.masters_of(path, frame.meta)
         except LibraryError as error:
             return self._unreadable(path, error, read_s)
+        for odd in self._oddities.of(path.name, frame, masters):
+            self.tell(Said(message=odd, warning=True))
         kept, name = self.stack(frame.meta.filter), str(path)
         note = {"calibration": self.work.number_of(choices)}
         sub = sub_of(name, frame, masters)
@@ -206,7 +210,7 @@ class StackRun:
         """A sub that is known, with the masters that it was calibrated with."""
         entry = self._open[name].entries[path]
         try:
-            frame = read_frame(path)
+            frame = read_frame(path, in_adu=True)
             masters = self._calibrating.again(self.choices_of(entry), name, Extent.of(frame.meta))
         except LibraryError as error:
             self.tell(Said(message=str(error), warning=True))
@@ -234,7 +238,7 @@ class StackRun:
     def _refer(self, kept: KeptStack, path: Path) -> None:
         """Let a light, or a stack, set the geometry."""
         try:
-            frame = read_frame(path)
+            frame = read_frame(path, in_adu=True)
             meta, pixels = frame.meta, frame.pixels
             if pixels.dtype.kind == "f":
                 pixels = np.where(pixels == 0, np.float32(np.nan), pixels)  # what a stack has not seen
@@ -318,7 +322,7 @@ def _announce(path: Path) -> None:
 def _read(path: Path) -> Read:
     started = perf_counter()
     try:
-        frame: Frame | LibraryError = read_frame(path)
+        frame: Frame | LibraryError = read_frame(path, in_adu=True)
     except LibraryError as error:
         frame = error
     return path, frame, perf_counter() - started

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from firstlight.errors import FirstlightError
@@ -61,6 +61,7 @@ def watch_folder(
     asked for, and written. Raises FirstlightError as :func:`firstlight.stack_files.stack_files` does.
     """
     job.check()
+    job = replace(job, wanted=job.wanted.found(warning_to(tell)))
     clock = clock or Clock()
     started = clock.now()
     results = {path.resolve() for path in job.results()}

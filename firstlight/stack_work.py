@@ -190,11 +190,10 @@ def when_written_ns(path: Path) -> int:
 def _settings(job: StackJob) -> dict[str, Any]:
     """What changes the picture, other than the lights, the rules and what is done at the end."""
     wanted = job.wanted
-    files = [*wanted.darks, *wanted.flats, *wanted.biases, *([wanted.defects] if wanted.defects else [])]
     return {
         "version": _VERSION,
         "reference": _written(job.reference) if job.reference else None,
-        "calibration files": [_written(path) for path in files],
+        "calibration files": [_written(path) for path in wanted.files],
         "library": None if wanted.library is None else str(wanted.library.resolve()),
         "dark scaling": wanted.optimise_dark,
         "demosaicing": job.demosaic,

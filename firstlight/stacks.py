@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections import defaultdict, deque
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
-from statistics import fmean
 from tempfile import TemporaryDirectory
 from typing import Self
 
@@ -20,6 +18,7 @@ from firstlight.choices import used
 from firstlight.errors import FirstlightError
 from firstlight.events import AdviceGiven, DarkScaled, Event, Log, Restacking, StackSummary
 from firstlight.grading import changed, graded, in_words
+from firstlight.oddities import Oddities
 from firstlight.scalings import Scalings
 from firstlight.stack_advice import advice_on
 from firstlight.stack_pictures import Pictures
@@ -36,6 +35,8 @@ from livestack.ledger import Entry
 PATIENCE_S = 30.0
 """How long a stacker that lost its session may take to finish its last request and let go of the folder."""
 
+"""So many of the last subs tell the share of saturated stars."""
+
 
 class Stacks:
     """One target's stacks and pictures; not for several threads."""
@@ -48,8 +49,8 @@ class Stacks:
         self._load = lru_cache(maxsize=8)(load)
         self._changed: set[str | None] = set()
         self._behind: set[str | None] = set()
-        self._saturated: defaultdict[str | None, deque[float]] = defaultdict(partial(deque, maxlen=20))
         self._heard: list[Moved | Trouble] = []
+        self._oddities = Oddities()
         self._kept = self._open()
 
     def __enter__(self) -> Self:
@@ -86,7 +87,6 @@ class Stacks:
         self._pictures.clear()
         self._changed.clear()
         self._behind.clear()
-        self._saturated.clear()
         self._kept = self._open()
 
     # -- subs ------------------------------------------------------------------------------------------------
@@ -116,8 +116,6 @@ class Stacks:
         if outcome.dark_scaling is not None:
             self._scalings.add(job.frame_id, outcome.dark_scaling)
             self._tell(DarkScaled(frame_id=job.frame_id, filter=name, **asdict(outcome.dark_scaling)))
-        if outcome.stars is not None and len(outcome.stars):
-            self._saturated[name].append(float(outcome.stars.saturated.mean()))
         self._tell(outcome.event)
         if (entry := self._kept.entries.get(job.frame_id)) is not None:
             self._tell(graded(entry))
@@ -130,8 +128,10 @@ class Stacks:
         self._tell(SubRejected(frame_id=job.frame_id, filter=name, reason=reason, detail=detail, seconds=0.0))
 
     def _read(self, job: Job) -> tuple[Sub, str | None]:
-        frame = read_frame(job.path)
+        frame = read_frame(job.path, in_adu=True)
         masters = self._load(used(job.choices), Extent.of(frame.meta))
+        for note in self._oddities.of(Path(job.path).name, frame, masters):
+            self._tell(Log(level="warning", message=note))
         begin = None if frame.meta.date_obs is None else frame.meta.date_obs.isoformat()
         return sub_of(job.frame_id, frame, masters), begin
 
@@ -207,9 +207,7 @@ class Stacks:
             image, inside = self._kept.snapshot(name), self._inside(name)
             self._pictures.show(name, image, inside)
             if image.subs:
-                saturated = self._saturated[name]
-                share = fmean(saturated) if saturated else None
-                advice = advice_on(image, inside, self._kept.entries.values(), share)
+                advice = advice_on(image, inside, self._kept.entries.values())
                 self._tell(AdviceGiven(filter=name, advice=advice))
         if changed:
             self._pictures.show_colour()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +35,16 @@ class LeftOut:
     reason: str
 
 
+def median(values: NDArray[np.floating], axis: int | None = None) -> NDArray[np.floating]:
+    """The median of what has a value; NaN where nothing has one."""
+    found = np.asarray(np.median(values, axis=axis))
+    if np.isnan(found).any():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # a row without any value
+            found = np.asarray(np.nanmedian(values, axis=axis))
+    return found
+
+
 def unlit(samples: Samples, levels: NDArray[np.floating], width: int) -> dict[int, str]:
     """Flats (N, P) without light, by index: pixels with SNR below 10 over the pedestal.
 
@@ -45,8 +56,8 @@ def unlit(samples: Samples, levels: NDArray[np.floating], width: int) -> dict[in
         level = float(levels[index].min())
         picture = row.reshape(-1, width)
         steps = picture[:, 2:] - picture[:, :-2]
-        noise = _TO_SIGMA * float(np.median(np.abs(steps))) / np.sqrt(2) if steps.size else 0.0
-        if level <= 0 or level < LEAST_SNR * noise:
+        noise = _TO_SIGMA * float(median(np.abs(steps))) / np.sqrt(2) if steps.size else 0.0
+        if not level > 0 or level < LEAST_SNR * noise:
             reasons[index] = f"no light: {level:.1f} ADU over the pedestal, noise {noise:.1f} ADU"
     return reasons
 
@@ -55,7 +66,7 @@ def saturated(samples: Samples) -> dict[int, str]:
     """Frames of integers (N, P) with more than 1 % of their pixels at the top of the converter's scale."""
     reasons = {}
     for index, row in enumerate(samples):
-        top = float(row.max())
+        top = float(np.fmax.reduce(row))
         scale = next((full for full in _FULL_SCALES if top <= full), 65535)
         shifted = min((65535 >> bits << bits for bits in range(8) if top <= 65535 >> bits << bits), default=0)
         limit = min(scale, shifted) if shifted else scale
@@ -75,14 +86,14 @@ def unlike(samples: Samples, common: Samples, grain: float, *, flat: bool) -> di
     if len(samples) < 3:
         return {}
     difference = samples - common
-    levels = np.median(samples, axis=1).astype(np.float64)
-    offsets = np.median(difference, axis=1)
-    patterns = _TO_SIGMA * np.median(np.abs(difference - offsets[:, None]), axis=1)
-    typical = float(np.median(patterns))
+    levels = median(samples, axis=1).astype(np.float64)
+    offsets = median(difference, axis=1)
+    patterns = _TO_SIGMA * median(np.abs(difference - offsets[:, None]), axis=1)
+    typical = float(median(patterns))
     reasons = {}
     if not flat:
-        middle = float(np.median(levels))
-        spread = _TO_SIGMA * float(np.median(np.abs(levels - middle)))
+        middle = float(median(levels))
+        spread = _TO_SIGMA * float(median(np.abs(levels - middle)))
         limit = max(LEVEL_SIGMAS * spread, typical, grain or 1e-3 * abs(middle))
         for index in np.flatnonzero(np.abs(levels - middle) > limit):
             reasons[int(index)] = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
 CARD = 80
@@ -22,7 +22,18 @@ _STALE = {"CHECKSUM"}
 """Changing a header makes its checksum a lie; DATASUM stays true."""
 
 _STRING = re.compile(r"\s*'((?:[^']|'')*)'?\s*(?:/(.*))?", re.DOTALL)
+_FRACTION = re.compile(r"\s*([+-]?\d+/\d+)\s*(?:/(.*))?", re.DOTALL)
+"""No value and its comment: 1/60 of something."""
+
 _INTEGER = re.compile(r"[+-]?\d+")
+
+
+_OWN = re.compile(
+    r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|NEXTEND|BLOCKED|PCOUNT|GCOUNT|GROUPS|INHERIT|EXT(NAME|VER|LEVEL)"
+    r"|BSCALE|BZERO|BLANK|BUNIT|DATAM(IN|AX)|CHECKSUM|DATASUM|Z[A-Z]+\d*|T(TYPE|FORM|SCAL|ZERO|NULL)\d+|TFIELDS"
+    r"|(BIAS|TRIM|DATA)SEC|(CRPIX|CRVAL|CDELT|CROTA|CTYPE|CUNIT)\d|(CD|PC)\d_\d"
+)
+"""Keywords that speak of the header's own data alone."""
 
 
 class HeaderError(ValueError):
@@ -37,6 +48,8 @@ class HeaderUnit:
     data_start: int
     raw_cards: tuple[bytes, ...]
     values: Mapping[str, CardValue]
+    inherited: Mapping[str, CardValue] = field(default_factory=dict)
+    """What of the values stands in the primary header alone, and holds for this extension (INHERIT)."""
 
     @property
     def data_size(self) -> int:
@@ -64,14 +77,34 @@ class HeaderUnit:
             return True
         if "XTENSION" in self.values and self.values["XTENSION"] != "IMAGE":
             return False
-        return self.integer("NAXIS") in {2, 3} and self.data_size > 0
+        naxis = self.integer("NAXIS")
+        return naxis >= 2 and self.integer("NAXIS1") > 0 and self.data_size > 0  # 0: random groups
+
+    def inheriting(self, primary: HeaderUnit) -> HeaderUnit:
+        """This extension with the keywords of the primary header that it does not have itself.
+
+        So it is with INHERIT = T (FITS 4.0, 4.4.2.6), and where the primary header has no data of its own
+        to describe, unless INHERIT = F. Structure, scaling, names and checksums are never inherited.
+        """
+        inherit = self.values.get("INHERIT")
+        if primary.start == self.start or not (
+            inherit is True or (inherit is None and not primary.data_size)
+        ):
+            return self
+        inherited = {
+            key: value
+            for key, value in primary.values.items()
+            if key not in self.values and not _OWN.fullmatch(key)
+        }
+        return replace(self, values=inherited | dict(self.values), inherited=inherited)
 
     def integer(self, keyword: str, default: int | None = None) -> int:
         """A structural keyword's value; raises :class:`HeaderError` where it is missing or unfit."""
         value = self.values.get(keyword, default)
         if isinstance(value, float) and value.is_integer():
             value = int(value)
-        if not isinstance(value, int) or isinstance(value, bool) or (keyword != "BITPIX" and value < 0):
+        may_be_negative = keyword in {"BITPIX", "ZBITPIX"}
+        if not isinstance(value, int) or isinstance(value, bool) or (value < 0 and not may_be_negative):
             raise HeaderError(f"{keyword} is {value!r}")
         return value
 
@@ -181,7 +214,7 @@ def replace_cards(raw_cards: Iterable[bytes], cards: Iterable[Card]) -> Iterator
 def with_cards(unit: HeaderUnit, cards: Iterable[Card]) -> HeaderUnit:
     """The header unit with these cards in it (see :func:`replace_cards`); where its data lies stays."""
     raw_cards = tuple(replace_cards(unit.raw_cards, cards))
-    return replace(unit, raw_cards=raw_cards, values=parse_cards(raw_cards))
+    return replace(unit, raw_cards=raw_cards, values=dict(unit.inherited) | parse_cards(raw_cards))
 
 
 def to_ascii(text: str) -> str:
@@ -215,6 +248,8 @@ def _read_unit(stream: BinaryIO, start: int) -> HeaderUnit | None:
 def _parse_value(field: str) -> tuple[CardValue, str]:
     if field.lstrip().startswith("'") and (match := _STRING.match(field)):
         return match[1].replace("''", "'").rstrip(), (match[2] or "").strip()
+    if match := _FRACTION.fullmatch(field):
+        return match[1], (match[2] or "").strip()
     token, _, comment = field.partition("/")
     return _parse_number(token.strip()), comment.strip()
 

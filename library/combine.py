@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from library.agreement import LeftOut, saturated, unlike, unlit
+from library.agreement import LeftOut, median, saturated, unlike, unlit
 from library.errors import LibraryError, UncalibratedFlatError
 from library.frames import FrameKind
 from library.methods import Method, default_method, efficiency
@@ -129,7 +129,7 @@ class _Work:
             samples -= pedestal
         scales = _NO_SCALES
         if self._is_flat:
-            levels = np.stack([np.median(samples[:, phase == c], axis=1) for c in range(self._cells**2)], 1)
+            levels = np.stack([median(samples[:, phase == c], axis=1) for c in range(self._cells**2)], 1)
             reasons |= unlit(samples, levels, self._frames.shape[1])
             scales = (1 / np.where(levels > 0, levels, 1)).astype(np.float32)
             samples *= scales[:, phase]
@@ -210,7 +210,7 @@ class _Work:
         usual = float(np.median(variances)) / (1 - 2 / (9 * (n - 1))) ** 3
         grain = 0.0 if self._is_flat else self._frames.grain
         typical = float(variances[variances <= 10 * max(usual, grain**2 / 4)].mean())
-        return float(np.sqrt(typical)), float(np.median(samples, axis=1).var(ddof=1, dtype=np.float64))
+        return float(np.sqrt(typical)), float(median(samples, axis=1).astype(np.float64).var(ddof=1))
 
     def _combine(self, method: Method, floor: float, scales: Floats) -> tuple[Plane, int]:
         height, width = self._frames.shape

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from library.coverage import Field, NearMiss, Value, Verdict
-from library.cutting import pattern_at
+from library.cutting import can_be_turned, pattern_at
 from library.fitness import BAYER, DATE, DAY_S, EXPOSURE, ORIGIN, ROTATOR, TEMPERATURE, Quantity, Setting
 from library.frames import FrameKind, FrameMeta
 from library.shelves import CUT, DIFFERS, SAME, VERDICTS, Shelf
@@ -106,9 +106,10 @@ class Comparison:
         ]
 
     def _found(self, key: Setting, meta: FrameMeta) -> Value:
-        """A setting of a master; the mosaic of one that is cut is that where the frame begins."""
-        cut = key.name == BAYER and (meta.width, meta.height) != (self.frame.width, self.frame.height)
-        return pattern_at(meta, self.frame) if cut else key.value(meta)
+        """A setting of a master; the mosaic of one that is cut or turned is that where the frame begins."""
+        cut = (meta.width, meta.height) != (self.frame.width, self.frame.height)
+        moved = key.name == BAYER and (cut or can_be_turned(meta, self.frame))
+        return pattern_at(meta, self.frame) if moved else key.value(meta)
 
     def _in_words(self, row: int, field: int, verdict: Verdict) -> str:
         meta, settings = self.shelf.records[row].meta, self.shelf.settings
@@ -145,6 +146,8 @@ def compare(shelf: Shelf, frame: FrameMeta, tolerances: Tolerances) -> Compariso
 def _in_words(label: str, wanted: Value, found: Value, verdict: Verdict) -> str:
     if verdict is Verdict.CUT:
         return f"cut from {found}"
+    if verdict is Verdict.TURNED:
+        return f"turned over: its rows are {found}, the frame's {wanted}"
     if verdict is Verdict.UNKNOWN:
         return f"{label} is known of the {'frame' if found is None else 'master'} only"
     return f"{label} {_shown(found)}, wanted {_shown(wanted)}"

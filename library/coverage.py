@@ -47,6 +47,9 @@ class Verdict(StrEnum):
     CUT = "cut"
     """The master covers the frame and more: its piece is cut out."""
 
+    TURNED = "turned"
+    """The master's rows lie the other way round: it is turned over."""
+
     WITHIN = "within"
     """Within the tolerance."""
 

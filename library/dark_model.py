@@ -31,9 +31,9 @@ from library.dark_model_synthesis import Synthetic, synthesise
 from library.errors import DiskFullError, LibraryError
 from library.frames import FrameKind, FrameMeta, FrameRecord
 from library.headers import SOFTWARE
-from library.keywords import FRAME_ID
+from library.keywords import FRAME_ID, row_order_cards
 from library.naming import master_path
-from library.places import free_path, identity
+from library.places import free_path, identity, rows_in_identity
 from library.writing import Buffer, encode_image, write_durably
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def write_dark(path: Path, model: DarkModel, dark: Synthetic) -> None:
 
 
 def _build(library: Library, records: list[FrameRecord]) -> FrameRecord | None:
-    parts = [RECIPE, *sorted(record.sha256 for record in records)]
+    parts = [RECIPE, *sorted(record.sha256 for record in records), *rows_in_identity(records[0].meta)]
     model_id = f"darkmodel-{identity(parts)}"
     if library.get(model_id):
         return None
@@ -141,8 +141,7 @@ def _camera_cards(meta: FrameMeta) -> list[Card]:
         ("YBINNING", meta.binning[1], "binning in height"),
         ("XORGSUBF", meta.origin[0] if meta.origin else None, "first column on the sensor"),
         ("YORGSUBF", meta.origin[1] if meta.origin else None, "first row on the sensor"),
-        ("BAYERPAT", meta.bayer_pattern, "Bayer pattern at the first stored pixel"),
-        ("ROWORDER", "TOP-DOWN", "first stored row is the top"),
+        *row_order_cards(meta.row_order, meta.bayer_pattern, meta.height),
         (
             "DATE-OBS",
             meta.date_obs.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] if meta.date_obs else None,

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from library.cards import Card, CardValue, format_card, format_header, padded, walk
 from library.dark_model_frames import Noise
 from library.dark_model_law import Floats, Law
+from library.decoding import stored_dtype
 from library.errors import LibraryError, NotAFitsFileError
 from library.frames import FrameKind, FrameMeta
-from library.reading import open_image, read_meta, stored_dtype
+from library.reading import open_image, read_meta
 from library.writing import Buffer
 
 PLANES = ("BIAS", "RATE", "VARBIAS", "COVAR", "VARRATE")

@@ -12,6 +12,7 @@ from library.dark_model_frames import Plane, Set
 from library.dark_model_law import OWN_SLOPE_SPREAD, Floats, Law, LawFit, fit_law
 from library.dark_model_synthesis import GlowMap
 from library.reading import read_rows
+from library.stacked import filled
 
 STRIP_BYTES = 64_000_000
 """Size of one strip of all frames as float32."""
@@ -64,7 +65,12 @@ def fit_pixels(frames: Set, fit: LawFit) -> tuple[Planes, Law]:
         rows = slice(top, min(top + step, height))
         light = np.zeros((rows.stop - top, width), np.float32)
         strip = fit_strip(
-            np.stack([read_rows(record.path, rows).astype(np.float32) for record in frames.records]),
+            np.stack(
+                [
+                    filled(read_rows(record.path, rows, in_adu=True).astype(np.float32))
+                    for record in frames.records
+                ]
+            ),
             levels_adu=fit.levels_adu,
             growth_s=np.where(shots.exposed, shots.exposure_s * law.growth(shots.temp_c), 0.0),
             away_c=shots.temp_c - law.reference_c,

@@ -14,7 +14,9 @@ from library.dark_model_law import PRIOR_SLOPE, Exposures, Floats
 from library.errors import LibraryError
 from library.fitness import temperature_c
 from library.frames import FrameKind, FrameMeta, FrameRecord
+from library.master_groups import unusual
 from library.reading import read_frame
+from library.stacked import filled
 
 BLOCK = 32
 """Pixels along a block's side: small against amp glow, large against noise."""
@@ -64,6 +66,7 @@ def model_key(meta: FrameMeta) -> _Key:
     return (
         *(meta.camera, meta.width, meta.height, meta.origin, meta.binning),
         *(meta.gain, meta.offset, meta.read_mode, meta.bayer_pattern),
+        *unusual(meta),
     )
 
 
@@ -146,10 +149,10 @@ def survey(records: Sequence[FrameRecord]) -> Set:
 
 
 def _pixels(record: FrameRecord) -> Plane:
-    frame = read_frame(record.path)
+    frame = read_frame(record.path, in_adu=True)
     if frame.pixels.ndim != 2:
         raise LibraryError(f"{record.path}: has colour planes; a dark model is made of raw frames")
-    return np.asarray(frame.pixels, np.float32)
+    return filled(np.asarray(frame.pixels, np.float32))
 
 
 def _deepest(shots: Exposures) -> int:

@@ -156,7 +156,7 @@ def mean_of(frames: Frames) -> Plane:
     """The plain mean (H, W)."""
     mean = np.empty(frames.shape, np.float32)
     for top, bottom in strips(frames):
-        mean[top:bottom].reshape(-1)[:] = frames.read_floats(top, bottom).mean(axis=0)
+        mean[top:bottom].reshape(-1)[:] = frames.read_filled(top, bottom).mean(axis=0)
     return mean
 
 
@@ -167,7 +167,7 @@ def _rate(records: Sequence[FrameRecord], pedestal: Plane | None) -> tuple[Plane
         rate, scatter = np.empty(frames.shape, np.float32), np.empty(frames.shape, np.float32)
         common = _levels(frames, pedestal)
         for top, bottom in strips(frames):
-            samples = frames.read_floats(top, bottom) - common
+            samples = frames.read_filled(top, bottom) - common
             if pedestal is not None:
                 samples -= pedestal[top:bottom].reshape(-1)
             samples /= seconds
@@ -206,7 +206,7 @@ def _unsteady(
     with open_frames([record.path for record in records]) as frames:
         common = _levels(frames, None)
         for top, bottom in strips(frames):
-            samples = frames.read_floats(top, bottom) - common
+            samples = frames.read_filled(top, bottom) - common
             shot = np.maximum(signal[top:bottom].reshape(-1), 0) * np.float32(adu_per_e)
             flags[top:bottom].reshape(-1)[:] = unsteady_flags(samples, noise**2 + shot, limits)
     return flags
@@ -234,7 +234,7 @@ def sampled(frames: Frames) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
     """Evenly spread rows of all frames, (N, rows · W), and which rows."""
     height = frames.shape[0]
     rows = np.unique(np.linspace(0, height - 1, min(height, _SAMPLE_ROWS)).astype(np.intp))
-    return np.concatenate([frames.read_floats(row, row + 1) for row in rows.tolist()], axis=1), rows
+    return np.concatenate([frames.read_filled(row, row + 1) for row in rows.tolist()], axis=1), rows
 
 
 def strips(frames: Frames) -> list[tuple[int, int]]:

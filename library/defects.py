@@ -22,10 +22,10 @@ from library.defect_tests import Defect, Flags, Limits
 from library.errors import DiskFullError, LibraryError
 from library.frames import FrameKind, FrameMeta, FrameRecord
 from library.headers import SOFTWARE
-from library.keywords import FRAME_ID
-from library.master_groups import groups_of
+from library.keywords import FRAME_ID, row_order_cards
+from library.master_groups import groups_of, unusual
 from library.naming import master_path
-from library.places import free_path, identity
+from library.places import free_path, identity, rows_in_identity
 from library.reading import read_frame
 from library.store import Library
 from library.writing import encode_image
@@ -119,6 +119,7 @@ def sources_of(records: Iterable[FrameRecord]) -> list[tuple[int | None, Sources
 
 def _build(library: Library, sources: Sources, temp_c: int | None, limits: Limits) -> FrameRecord | None:
     parts = [RECIPE, repr(astuple(limits)), *sorted(record.sha256 for record in sources.records)]
+    parts += rows_in_identity(sources.darks[0].meta)
     map_id = f"{_OURS}{identity(parts)}"
     if library.get(map_id):
         return None
@@ -172,8 +173,7 @@ def _cards(sources: Sources, found: Survey, limits: Limits, map_id: str) -> list
         ("YBINNING", first.binning[1], "binning in height"),
         ("XORGSUBF", first.origin[0] if first.origin else None, "first column, in binned pixels"),
         ("YORGSUBF", first.origin[1] if first.origin else None, "first row, in binned pixels"),
-        ("BAYERPAT", first.bayer_pattern, "Bayer pattern at the first stored pixel"),
-        ("ROWORDER", "TOP-DOWN", "first stored row is the top"),
+        *row_order_cards(first.row_order, first.bayer_pattern, first.height),
         (
             "DATE-OBS",
             max(dates).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] if dates else None,
@@ -218,6 +218,7 @@ def settings_of(meta: FrameMeta) -> tuple[object, ...]:
     return (
         *(meta.camera, meta.width, meta.height, meta.origin, meta.binning),
         *(meta.gain, meta.offset, meta.read_mode, meta.bayer_pattern),
+        *unusual(meta),
     )
 
 

@@ -143,7 +143,7 @@ def _dark(records: Sequence[FrameRecord]) -> tuple[Plane, Plane]:
         level, scatter = np.empty(frames.shape, np.float32), np.empty(frames.shape, np.float32)
         common = np.median(sampled(frames)[0], axis=1, keepdims=True).astype(np.float32)
         for top, bottom in strips(frames):
-            rows = level_without_rays(frames.read_floats(top, bottom) - common)
+            rows = level_without_rays(frames.read_filled(top, bottom) - common)
             level[top:bottom].reshape(-1)[:], scatter[top:bottom].reshape(-1)[:] = rows
     return level, scatter
 

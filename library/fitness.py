@@ -26,7 +26,13 @@ class Setting:
     kinds: frozenset[FrameKind] = _MASTERS
 
 
-SIZE, ORIGIN, BAYER = "size", "origin", "bayer_pattern"
+def _bias_in(meta: FrameMeta) -> Value:
+    """Whether a frame still has its bias: without it, it needs a dark without it."""
+    return "taken off" if set("BD") & set(meta.calibrated) else "in it"
+
+
+SIZE, ORIGIN, BAYER, ROWS = "size", "origin", "bayer_pattern", "row_order"
+_PEDESTALS = _DARKS | {FrameKind.BIAS}
 
 SETTINGS = (
     Setting(name="camera", label="camera", value=lambda meta: meta.camera.strip() or None),
@@ -38,6 +44,10 @@ SETTINGS = (
     Setting(name="offset", label="offset", value=lambda meta: meta.offset),
     Setting(name="read_mode", label="read mode", value=lambda meta: meta.read_mode),
     Setting(name=BAYER, label="Bayer pattern", value=lambda meta: meta.bayer_pattern),
+    Setting(name=ROWS, label="row order", value=lambda meta: meta.row_order),
+    # A header that names no unit means what the camera counts.
+    Setting(name="unit", label="unit", value=lambda meta: meta.unit or "adu", kinds=_PEDESTALS),
+    Setting(name="bias", label="bias", value=_bias_in, kinds=_DARKS),
     Setting(name="filter", label="filter", value=lambda meta: meta.filter, kinds=_FLATS),
     Setting(name="telescope", label="telescope", value=lambda meta: meta.telescope, kinds=_FLATS),
 )

@@ -74,6 +74,15 @@ class FrameMeta:
     exposure_range_s: tuple[float, float] | None = None
     """EXPMIN, EXPMAX: the exposures that a dark model was fitted to."""
 
+    row_order: str | None = None
+    """ROWORDER: ``TOP-DOWN`` if the first stored row is the picture's top, ``BOTTOM-UP`` if its bottom."""
+
+    unit: str | None = None
+    """BUNIT: ``adu``, ``electron``, or what else it says."""
+
+    calibrated: str = ""
+    """CALSTAT and its like: letters of BDF, for the bias, dark and flat that were applied already."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameRecord:

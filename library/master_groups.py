@@ -37,7 +37,8 @@ class Group:
 def groups_of(records: Iterable[FrameRecord]) -> list[Group]:
     """The groups of frames, which are of one kind, in an order that does not depend on theirs.
 
-    Equal are camera, size, origin, binning, gain, offset, read mode and Bayer pattern; exposure (but for
+    Equal are camera, size, origin, binning, gain, offset, read mode, Bayer pattern, row order, unit,
+    and what was done to them before; exposure (but for
     biases and flats); filter, telescope and focal length of flats. A cooled camera's frames count as their
     set point. Those of an uncooled one are split at the widest gap between their temperatures until each
     group lies within 2 °C: a run that drifts from −9.4 to −10.6 °C is one master, though rounding would
@@ -64,6 +65,16 @@ def nominal_temp_c(meta: FrameMeta) -> int | None:
     return None if temp_c is None else round(temp_c)
 
 
+def unusual(meta: FrameMeta) -> tuple[str, ...]:
+    """What else tells frames apart; nothing of raw frames in ADU whose first row is the top, or not said."""
+    parts = {
+        "rows": "BOTTOM-UP" if meta.row_order == "BOTTOM-UP" else "",
+        "unit": "" if meta.unit == "adu" else meta.unit,
+        "less": meta.calibrated,
+    }
+    return tuple(f"{name} {value}" for name, value in parts.items() if value)
+
+
 def _settings(meta: FrameMeta) -> _Key:
     key: _Key = (
         meta.kind,
@@ -76,6 +87,7 @@ def _settings(meta: FrameMeta) -> _Key:
         meta.offset,
         meta.read_mode,
         meta.bayer_pattern,
+        *unusual(meta),
     )
     if meta.kind is FrameKind.FLAT:
         return (*key, meta.filter, meta.telescope, meta.focal_length_mm)

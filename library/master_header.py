@@ -10,7 +10,7 @@ from library.cards import Card
 from library.combine import Master
 from library.frames import FrameKind, FrameRecord
 from library.headers import SOFTWARE
-from library.keywords import FRAME_ID, NOISE, OVERSCAN, SPREAD
+from library.keywords import FRAME_ID, NOISE, OVERSCAN, SPREAD, row_order_cards
 
 IMAGE_TYPES = {
     FrameKind.BIAS: "Master Bias",
@@ -39,7 +39,8 @@ def master_cards(
     ]
     known: list[Card] = [
         ("IMAGETYP", IMAGE_TYPES[first.kind], "kind of frame"),
-        ("BUNIT", None if is_flat else "adu", "unit of the pixels"),
+        ("BUNIT", None if is_flat else first.unit or "adu", "unit of the pixels"),
+        ("CALSTAT", first.calibrated or None, "what was done to the frames before"),
         ("NCOMBINE", master.n_frames, "frames combined"),
         ("NLEFTOUT", len(master.left_out), "frames left out, see HISTORY"),
         *master.method.cards(),
@@ -61,8 +62,7 @@ def master_cards(
         ("XORGSUBF", first.origin[0] if first.origin else None, "first column, in binned pixels"),
         ("YORGSUBF", first.origin[1] if first.origin else None, "first row, in binned pixels"),
         *(of_flat if is_flat else []),
-        ("BAYERPAT", first.bayer_pattern, "Bayer pattern at the first stored pixel"),
-        ("ROWORDER", "TOP-DOWN", "first stored row is the top"),
+        *row_order_cards(first.row_order, first.bayer_pattern, first.height),
         ("DATE-OBS", newest, "UTC of the newest frame"),
         ("DATE-BEG", oldest, "UTC of the oldest frame"),
         ("DATE-END", newest, "UTC of the newest frame"),

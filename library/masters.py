@@ -18,7 +18,7 @@ from library.master_header import IMAGE_TYPES, master_cards
 from library.matching import match
 from library.methods import Method, default_method
 from library.naming import master_path
-from library.places import free_path, identity
+from library.places import free_path, identity, rows_in_identity
 from library.reading import read_frame, read_overscan_adu
 from library.store import Library
 from library.writing import encode_image
@@ -105,7 +105,8 @@ class _Build:
         """Build the group's master unless it is there already."""
         started = time.monotonic()
         records, meta = self.group.records, self.group.meta
-        pedestal = self._pedestal() if meta.kind is FrameKind.FLAT else None
+        bare = bool(set("BD") & set(meta.calibrated))
+        pedestal = self._pedestal() if meta.kind is FrameKind.FLAT and not bare else None
         method = self.asked or self.configured or default_method(len(records))
         sources = self._sources(pedestal)
         master_id = f"{sources}-{hashlib.sha256(str(method).encode()).hexdigest()[:8]}"
@@ -118,10 +119,10 @@ class _Build:
             [record.path for record in records],
             meta.kind,
             dark=None if pedestal is None else _plane(pedestal, meta),
-            pedestal_overscan_adu=None if pedestal is None else read_overscan_adu(pedestal.path),
+            pedestal_overscan_adu=None if pedestal is None else read_overscan_adu(pedestal.path, in_adu=True),
             bayer_pattern=meta.bayer_pattern,
             method=method,
-            allow_uncalibrated_flat=self.allow_uncalibrated_flats,
+            allow_uncalibrated_flat=self.allow_uncalibrated_flats or bare,
             memory_bytes=self.memory_bytes,
         )
         for left in master.left_out:
@@ -157,6 +158,7 @@ class _Build:
         records, meta = self.group.records, self.group.meta
         parts = [RECIPE, meta.kind.value, pedestal.sha256 if pedestal else ""]
         parts += sorted(record.sha256 for record in records)
+        parts += rows_in_identity(meta)
         name = f"{_OURS}{identity(parts)}"
         size = meta.width, meta.height
         if all((record.meta.width, record.meta.height) == size for record in self._named(name)):
@@ -182,5 +184,6 @@ def _configured_method(library: Library) -> Method | None:
 
 def _plane(record: FrameRecord, frame: FrameMeta) -> Plane:
     """A master, or the piece of it that lies on a frame."""
-    piece = Extent.of(frame).piece(read_frame(record.path).pixels, Extent.of(record.meta))
+    pixels = read_frame(record.path, in_adu=True).pixels
+    piece = Extent.of(frame).piece(pixels, Extent.of(record.meta))
     return piece.astype("f4", copy=False)

@@ -26,6 +26,13 @@ from library.tolerances import Tolerances, read_tolerances
 NEAR_MISSES_TOLD = 5
 DEFAULT_TOLERANCES = Tolerances()
 
+_PARTS = {
+    FrameKind.DARK: ("D", "dark was taken off"),
+    FrameKind.BIAS: ("BD", "bias was taken off"),
+    FrameKind.FLAT: ("F", "flat was applied"),
+}
+"""Letters of :attr:`FrameMeta.calibrated` that say a master of this kind was applied, and that in words."""
+
 _BEST_FIRST = tuple(Coverage)
 _Shelves = Mapping[FrameKind, Shelf]
 _shelves: WeakKeyDictionary[Library, tuple[int, _Shelves]] = WeakKeyDictionary()
@@ -67,6 +74,17 @@ def judge(record: FrameRecord, frame: FrameMeta, *, tolerances: Tolerances = DEF
     return chooser.chosen(compared, 0, (), coverage)
 
 
+def already_done(frame: FrameMeta, kind: FrameKind) -> Match | None:
+    """The answer for what a frame's header says was applied to it already: not again; ``None`` if it was not.
+
+    A dark takes the bias with it.
+    """
+    letters, what = _PARTS[kind]
+    if not set(letters) & set(frame.calibrated):
+        return None
+    return _not_needed(f"its header says that its {what} already (CALSTAT {frame.calibrated} or the like)")
+
+
 def _shelves_of(library: Library) -> _Shelves:
     """The library's masters, read again only when they have changed, by whomever."""
     revision = library.masters_revision()
@@ -94,19 +112,21 @@ class _Chooser:
     def calibration(self) -> Calibration:
         """What to calibrate the frame with."""
         if self.frame.kind is FrameKind.LIGHT:
-            dark = self._dark()
+            done = {kind: already_done(self.frame, kind) for kind in _PARTS}
+            dark = done[FrameKind.DARK] or self._dark()
             return Calibration(
                 dark=dark,
-                bias=self._bias_beside(dark),
-                flat=self._choose(FrameKind.FLAT),
+                bias=done[FrameKind.BIAS] or self._bias_beside(dark),
+                flat=done[FrameKind.FLAT] or self._choose(FrameKind.FLAT),
                 flat_dark=_not_needed("it was taken off within the master flat"),
                 defects=self._choose(FrameKind.DEFECTS),
             )
         if self.frame.kind is FrameKind.FLAT:
-            flat_dark = self._choose(FrameKind.FLAT_DARK, FrameKind.DARK)
+            done_of_flat = already_done(self.frame, FrameKind.BIAS)
+            flat_dark = done_of_flat or self._choose(FrameKind.FLAT_DARK, FrameKind.DARK)
             return Calibration(
                 dark=_not_needed("a flat has its flat-dark or bias"),
-                bias=self._bias_beside(flat_dark),
+                bias=done_of_flat or self._bias_beside(flat_dark),
                 flat=_not_needed("a flat is not flattened"),
                 flat_dark=flat_dark,
                 defects=_not_needed("a flat is not mended"),

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable
 from pathlib import PurePosixPath
 
-from library.frames import FrameRecord
+from library.frames import FrameMeta, FrameRecord
 from library.store import Library
 
 
@@ -29,3 +29,8 @@ def free_path(
         return path
     mark = hashlib.sha256(repr(settings).encode()).hexdigest()[:6]
     return path.with_name(f"{path.stem}_{mark}.fits")
+
+
+def rows_in_identity(meta: FrameMeta) -> list[str]:
+    """What how a frame's rows lie adds to the identity of what is made of it: nothing if it does not say."""
+    return [] if meta.row_order is None else [meta.row_order]

@@ -9,27 +9,29 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
+from library import adu
 from library.cards import CardValue, HeaderError, HeaderUnit, padded, walk
+from library.decoding import Pixels, decode, decode_into, physical_dtype, scaling_of, stored_dtype
 from library.errors import NotAFitsFileError
-from library.frames import FrameMeta
-from library.keywords import frame_meta, overscan_adu
+from library.frames import FrameKind, FrameMeta
+from library.keywords import frame_meta, kind_text, overscan_adu, says_master
 from library.layout import Layout, fill_at
 from library.sections import Section, Sections, overscan_level_adu, sections_of
 from library.sidecars import with_sidecar
 from numerics.threads import in_parallel
 
-Pixels = NDArray[Any]
-
-_DTYPES = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 _CHUNK = 262_144
 """So many pixels are read and decoded at a time."""
+_NO_THUMBNAIL, _LARGER = 1_000_000, 2
+"""An image of so many pixels is no thumbnail; a picture has so many times the pixels of its thumbnail."""
+
 _REMEDY = "check that it is a FITS image and was copied whole"
 
 
@@ -38,20 +40,24 @@ class Frame:
     """One image: ``pixels`` (H, W) or (H, W, 3), what describes it, and its header's values.
 
     ``overscan_adu`` is the level of its overscan, of a master the mean of its frames'; ``None`` without one.
+    ``notes`` tell what was done to have its pixels in ADU.
     """
 
     pixels: Pixels
     meta: FrameMeta
     header: Mapping[str, CardValue]
     overscan_adu: float | None = None
+    notes: tuple[str, ...] = ()
 
 
-def read_frame(path: Path | str) -> Frame:
+def read_frame(path: Path | str, *, in_adu: bool = False) -> Frame:
     """Read the first image of a FITS file: plain, gzipped, or tile-compressed.
 
     Rows come as stored, row 0 first. BZERO and BSCALE are applied: 8 bits give uint8, 16 bits give uint16
-    (BZERO = 32768) or int16, everything else float32. ``meta.bayer_pattern`` is the pattern at row 0,
-    column 0 of the pixels (see :func:`library.keywords.bayer_pattern`). Three planes give (H, W, 3).
+    (BZERO = 32768) or int16, everything else float32. Pixels that are BLANK have no value: where there may be
+    such, all are float32, and those NaN. ``in_adu``: see :func:`open_image`. ``meta.bayer_pattern`` is the
+    pattern at row 0, column 0 of the pixels (see :func:`library.keywords.bayer_pattern`). Three planes give
+    (H, W, 3).
 
     Where the header names an overscan, the picture without it is all that there is, here and wherever else
     pixels are read (see :func:`library.sections.sections_of`); ``header`` stays as it is stored.
@@ -59,8 +65,15 @@ def read_frame(path: Path | str) -> Frame:
     Raises :class:`NotAFitsFileError` for a file that is missing, not FITS, cut short, or without an image.
     """
     with open_image(Path(path)) as (stream, unit):
-        pixels, level = read_picture(stream, unit)
-        return Frame(pixels=pixels, meta=meta_of(unit), header=unit.values, overscan_adu=level)
+        to_adu = _to_adu(Path(path), unit) if in_adu else (1.0, 0.0)
+        pixels, level = read_picture(stream, adu.scaled(unit, *to_adu))
+        return Frame(
+            pixels=pixels,
+            meta=meta_of(unit),
+            header=unit.values,
+            overscan_adu=level,
+            notes=adu.notes(*to_adu),
+        )
 
 
 def read_picture(stream: BinaryIO, unit: HeaderUnit) -> tuple[Pixels, float | None]:
@@ -91,9 +104,9 @@ def plain_overscan_adu(stream: BufferedReader, unit: HeaderUnit) -> float | None
     return overscan_level_adu(decode(stored, unit.values))
 
 
-def read_overscan_adu(path: Path | str) -> float | None:
+def read_overscan_adu(path: Path | str, *, in_adu: bool = False) -> float | None:
     """What :attr:`Frame.overscan_adu` is; no more of a plain file is read than that takes."""
-    with open_image(Path(path)) as (stream, unit):
+    with open_image(Path(path), in_adu=in_adu) as (stream, unit):
         if isinstance(stream, BufferedReader) and not unit.is_compressed_image:
             return plain_overscan_adu(stream, unit)
         if picture_of(unit).overscan is None:
@@ -107,26 +120,38 @@ def read_meta(path: Path | str) -> FrameMeta:
         return meta_of(unit)
 
 
-def read_rows(path: Path, rows: slice) -> Pixels:
+def read_rows(path: Path, rows: slice, *, in_adu: bool = False) -> Pixels:
     """Some rows of a one-plane image, as :func:`read_frame` gives them.
 
     Only those rows are read of a plain file; a packed one is unpacked whole.
     """
-    with open_image(path) as (stream, unit):
+    with open_image(path, in_adu=in_adu) as (stream, unit):
         if unit.is_compressed_image or not isinstance(stream, BufferedReader):
-            return read_frame(path).pixels[rows]
+            return read_picture(stream, unit)[0][rows]
         return decode(layout_of(unit).read(stream.fileno(), rows, slice(None), path), unit.values)
 
 
+def adu_notes(path: Path) -> tuple[str, ...]:
+    """What ``in_adu`` does to a frame's pixels, in words. Raises as :func:`read_frame`."""
+    with open_image(path) as (_, unit):
+        return adu.notes(*_to_adu(path, unit))
+
+
 @contextmanager
-def open_image(path: Path) -> Iterator[tuple[BinaryIO, HeaderUnit]]:
-    """Open the file at the data of its first image; every way to fail is a :class:`NotAFitsFileError`."""
+def open_image(path: Path, *, in_adu: bool = False) -> Iterator[tuple[BinaryIO, HeaderUnit]]:
+    """Open the file at the data of its image; every way to fail is a :class:`NotAFitsFileError`.
+
+    ``in_adu``: the header says what makes ADU of its pixels, should they be 0…1 or have a pedestal (see
+    :mod:`library.adu`), so that whoever decodes them gets ADU.
+    """
     try:
         with path.open("rb") as raw:
             packed = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
             stream = cast("BinaryIO", gzip.GzipFile(fileobj=raw)) if packed else cast("BinaryIO", raw)
-            yield stream, with_sidecar(path, find_image(stream))
+            unit = with_sidecar(path, find_image(stream))
+            scaling_of(unit.values)
+            yield stream, adu.scaled(unit, *_to_adu(path, unit)) if in_adu else unit
     except FileNotFoundError as error:
         raise NotAFitsFileError(f"{path}: there is no such file") from error
     except IsADirectoryError as error:
@@ -136,24 +161,93 @@ def open_image(path: Path) -> Iterator[tuple[BinaryIO, HeaderUnit]]:
         raise NotAFitsFileError(f"{path}: cannot be read as a FITS image: {reason}; {_REMEDY}") from error
 
 
+def _to_adu(path: Path, unit: HeaderUnit) -> tuple[float, float]:
+    """What a file's pixels are multiplied by, and what is then added, to be ADU."""
+    meta = meta_of(unit)
+    added = adu.added_adu(unit.values, meta)
+    is_master_flat = meta.kind is FrameKind.FLAT and (
+        meta.n_combined > 1 or says_master(kind_text(unit.values))
+    )
+    if is_master_flat or not adu.may_be_normalised(unit, meta):
+        return 1.0, added  # a master flat has any scale, and keeps its bits
+    found = path.stat()
+    return _factor(path, found.st_mtime_ns, found.st_size), added
+
+
+@lru_cache(maxsize=65_536)
+def _factor(path: Path, _written_ns: int, _size: int) -> float:
+    """What makes ADU of a file of floats, as it was written then: all its pixels are looked at, once."""
+    frame = read_frame(path)
+    return adu.FULL_SCALE_ADU if adu.is_normalised(frame.pixels, frame.meta.kind) else 1.0
+
+
 def find_image(stream: BinaryIO) -> HeaderUnit:
-    """Leave the stream at the data of its first image; raises :class:`HeaderError` if there is none."""
-    for unit in walk(stream):
+    """Leave the stream at the data of its picture; raises :class:`HeaderError` if there is none.
+
+    That is the first image, unless it is small, or called a thumbnail, and a later one is the picture.
+    """
+    primary, images = None, list[HeaderUnit]()
+    units = walk(stream)
+    while True:
+        try:
+            unit = next(units, None)
+        except (HeaderError, EOFError, zlib.error, OSError):
+            if not images:
+                raise
+            break  # the picture is there, whatever follows it
+        if unit is None:
+            break
+        primary = primary or unit
         if unit.is_image:
-            stream.seek(unit.data_start)
-            return unit
-    raise HeaderError("there is no image in it")
+            images.append(unit.inheriting(primary))
+            if _area(unit) >= _NO_THUMBNAIL and not _is_thumbnail(unit, primary):
+                break
+    if primary is None or not images:
+        raise HeaderError("there is no image in it")
+    pictures = [each for each in images if _area(each) and not _is_thumbnail(each, primary)] or images
+    found = pictures[0]
+    for each in pictures[1:]:
+        found = each if _area(each) >= _LARGER * _area(found) else found
+    stream.seek(found.data_start)
+    return found
+
+
+def _area(unit: HeaderUnit) -> int:
+    """How many pixels a plane of it has; 0 for what is no frame."""
+    try:
+        height, width = image_shape(unit)[-2:]
+    except HeaderError:
+        return 0
+    return height * width
+
+
+def _is_thumbnail(unit: HeaderUnit, primary: HeaderUnit) -> bool:
+    """Whether it is called one; PixInsight says in THUMBIMG which extension is."""
+    name = str(unit.values.get("EXTNAME") or "").strip().upper()
+    called = str(primary.values.get("THUMBIMG") or "").strip().upper()
+    return bool(name) and (name == called or says_thumbnail(unit))
+
+
+def says_thumbnail(unit: HeaderUnit) -> bool:
+    """Whether an image's own name says that it is a thumbnail."""
+    name = str(unit.values.get("EXTNAME") or "").upper()
+    return "THUMB" in name or "PREVIEW" in name
 
 
 def image_shape(unit: HeaderUnit) -> tuple[int, ...]:
     """The stored array's shape, slowest axis first, tile compression seen through; overscan and all."""
     prefix = "ZNAXIS" if unit.is_compressed_image else "NAXIS"
     shape = tuple(unit.integer(f"{prefix}{i}") for i in range(unit.integer(prefix), 0, -1))
-    while len(shape) > 2 and shape[0] == 1:
-        shape = shape[1:]
-    if len(shape) != 2 and not (len(shape) == 3 and shape[0] == 3):
+    while len(shape) > 2 and 1 in shape and not _is_frame(shape):  # degenerate axes
+        at = shape.index(1)
+        shape = shape[:at] + shape[at + 1 :]
+    if not _is_frame(shape):
         raise HeaderError(f"an image of {shape} is neither one plane nor three")
     return shape
+
+
+def _is_frame(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 2 or (len(shape) == 3 and shape[0] == 3)
 
 
 def picture_of(unit: HeaderUnit) -> Sections:
@@ -172,6 +266,11 @@ def _layout(unit: HeaderUnit, section: Section) -> Layout:
     return Layout(start=unit.data_start, dtype=stored_dtype(unit), stored_width=width, picture=section)
 
 
+def is_float(unit: HeaderUnit) -> bool:
+    """Whether pixels are stored as floats, as masters and stacks are."""
+    return unit.integer("ZBITPIX" if unit.is_compressed_image else "BITPIX") < 0
+
+
 def meta_of(unit: HeaderUnit) -> FrameMeta:
     """What an image's header describes."""
     shape = image_shape(unit)
@@ -180,54 +279,13 @@ def meta_of(unit: HeaderUnit) -> FrameMeta:
     )
 
 
-def stored_dtype(unit: HeaderUnit) -> np.dtype[Any]:
-    """The big-endian type that BITPIX names."""
-    bitpix = unit.integer("BITPIX")
-    if bitpix not in _DTYPES:
-        raise HeaderError(f"BITPIX is {bitpix}")
-    return np.dtype(_DTYPES[bitpix])
-
-
-def decode(stored: Pixels, header: Mapping[str, CardValue]) -> Pixels:
-    """Big-endian stored values as physical ones in native order."""
-    pixels = np.empty(stored.shape, _physical_dtype(stored.dtype, header))
-    _decode_into(pixels, stored, header)
-    return pixels
-
-
-def _physical_dtype(stored: np.dtype[Any], header: Mapping[str, CardValue]) -> np.dtype[Any]:
-    """That of pixels whose BZERO and BSCALE have been applied."""
-    if _is_unsigned(stored, header):
-        return np.dtype(np.uint16)
-    plain = _scalings(header) == (0.0, 1.0)
-    return stored.newbyteorder("=") if plain and stored.itemsize <= 2 else np.dtype(np.float32)
-
-
-def _decode_into(pixels: Pixels, stored: Pixels, header: Mapping[str, CardValue]) -> None:
-    zero, scale = _scalings(header)
-    if _is_unsigned(stored.dtype, header):  # the same bits as adding 32768
-        np.bitwise_xor(stored.view(">u2"), np.uint16(0x8000), out=pixels)
-    elif (zero, scale) == (0.0, 1.0):
-        pixels[...] = stored
-    else:
-        pixels[...] = stored * scale + zero
-
-
-def _is_unsigned(stored: np.dtype[Any], header: Mapping[str, CardValue]) -> bool:
-    return stored == ">i2" and _scalings(header) == (32768.0, 1.0)
-
-
-def _scalings(header: Mapping[str, CardValue]) -> tuple[float, float]:
-    return _scaling(header, "BZERO", 0.0), _scaling(header, "BSCALE", 1.0)
-
-
 def _read_plain(stream: BufferedReader, unit: HeaderUnit) -> Pixels:
     shape, dtype, picture = image_shape(unit), stored_dtype(unit), picture_of(unit).picture
     stored = shape[-2] * shape[-1] * dtype.itemsize
-    pixels = np.empty((*shape[:-2], *picture.shape), _physical_dtype(dtype, unit.values))
+    pixels = np.empty((*shape[:-2], *picture.shape), physical_dtype(dtype, unit.values))
     rows_at_once = max(1, _CHUNK // shape[-1])
-    for number, plane in enumerate(pixels.reshape(-1, *picture.shape)):
-        start = unit.data_start + number * stored
+    for index, plane in enumerate(pixels.reshape(-1, *picture.shape)):
+        start = unit.data_start + index * stored
         source = _Plane(stream.fileno(), start, stored, shape[-1], dtype, unit.values)
         in_parallel(_read_chunks, -(-len(plane) // rows_at_once), source, picture, rows_at_once, plane)
     return _planes_last(pixels)
@@ -258,7 +316,7 @@ def _read_chunks(
         if not fill_at(source.descriptor, stored, source.start + (picture.top + top) * row_bytes):
             there = max(os.fstat(source.descriptor).st_size - source.start, 0)
             raise HeaderError(f"it is cut short: {there} of {source.size_bytes} bytes of pixels")
-        _decode_into(target, stored[:, columns], source.header)
+        decode_into(target, stored[:, columns], source.header)
 
 
 def _fill(stream: BinaryIO, stored: Pixels) -> Pixels:
@@ -284,19 +342,14 @@ def _read_compressed(stream: BinaryIO, unit: HeaderUnit) -> Pixels:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # faulty cards of others are no news to our user
         try:
-            with fits.open(BytesIO(empty_primary + raw.ljust(padded(len(raw)), b"\0"))) as hdus:
-                pixels = np.asarray(hdus[1].data)
+            whole = BytesIO(empty_primary + raw.ljust(padded(len(raw)), b"\0"))
+            with fits.open(whole, do_not_scale_image_data=True) as hdus:
+                stored = np.asarray(hdus[1].data)
         except (ValueError, TypeError, KeyError, IndexError, RuntimeError) as error:
             raise HeaderError(f"its compressed image is damaged ({error})") from error
-    if pixels.dtype.itemsize > 2 or pixels.dtype.kind == "f":
-        pixels = pixels.astype(np.float32, copy=False)
-    return pixels.reshape(image_shape(unit))
+    stored = stored.astype(stored.dtype.newbyteorder(">"), copy=False)
+    return decode(stored, unit.values).reshape(image_shape(unit))
 
 
 def _planes_last(pixels: Pixels) -> Pixels:
     return pixels if pixels.ndim == 2 else np.ascontiguousarray(np.moveaxis(pixels, 0, -1))
-
-
-def _scaling(header: Mapping[str, CardValue], keyword: str, default: float) -> float:
-    value = header.get(keyword)
-    return float(value) if isinstance(value, int | float) else default

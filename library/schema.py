@@ -81,6 +81,13 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE frame ADD COLUMN exposure_from_s REAL",
         "ALTER TABLE frame ADD COLUMN exposure_to_s REAL",
     ),
+    (
+        "ALTER TABLE frame ADD COLUMN row_order TEXT",
+        "ALTER TABLE frame ADD COLUMN unit TEXT",
+        "ALTER TABLE frame ADD COLUMN calibrated TEXT NOT NULL DEFAULT ''",
+        # Numbers written as text, inherited keywords and other programs' filters are read now, too.
+        "UPDATE frame SET is_stale = 1",
+    ),
 )
 
 

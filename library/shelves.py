@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from library.coverage import Value, Verdict
-from library.cutting import pattern_at
+from library.cutting import can_be_turned, pattern_at
 from library.fitness import (
     BAYER,
     DATE,
     EXPOSURE,
     ORIGIN,
     ROTATOR,
+    ROWS,
     SIZE,
     TEMPERATURE,
     Quantity,
@@ -28,7 +29,7 @@ from library.tolerances import Tolerances
 VERDICTS = tuple(Verdict)
 """A verdict's code is its place here: from the same to what rules out."""
 
-SAME, CUT, WITHIN, UNKNOWN, OUTSIDE, DIFFERS = (np.int8(code) for code in range(len(VERDICTS)))
+SAME, CUT, TURNED, WITHIN, UNKNOWN, OUTSIDE, DIFFERS = (np.int8(code) for code in range(len(VERDICTS)))
 _UNKNOWN_CODE, _NEVER_SEEN = 0, -1
 _NOWHERE = (math.nan,) * 4
 _JUST = 1 + 1e-9
@@ -101,6 +102,7 @@ class Shelf:
         unknown = (self._distinct == _UNKNOWN_CODE) | (wanted == _UNKNOWN_CODE)
         other = np.where(unknown, one_sided[:n_settings], DIFFERS)
         distinct = np.where(self._distinct == wanted, SAME, other)
+        self._turn(distinct, frame)
         self._cut(distinct, frame)
         np.take(distinct.T, self._setting_of, axis=1, out=verdicts[:n_settings])
         away = np.zeros((len(self.quantities), len(self)))
@@ -108,6 +110,17 @@ class Shelf:
             field = n_settings + row
             away[row], verdicts[field] = self._judge(row, quantity, frame, tolerances, one_sided[field])
         return verdicts, away
+
+    def _turn(self, distinct: NDArray[np.int8], frame: FrameMeta) -> None:
+        """Let masters fit that would if their rows lay the other way round; mosaics are compared so."""
+        rows, bayer = self.names.index(ROWS), self.names.index(BAYER)
+        for row in np.flatnonzero(distinct[:, rows] == DIFFERS):
+            meta = self._distinct_metas[row]
+            if can_be_turned(meta, frame):
+                distinct[row, rows] = TURNED
+                if meta.bayer_pattern is not None and frame.bayer_pattern is not None:
+                    found = pattern_at(meta, frame)
+                    distinct[row, bayer] = SAME if found == frame.bayer_pattern else DIFFERS
 
     def _cut(self, distinct: NDArray[np.int8], frame: FrameMeta) -> None:
         """Let settings fit whose masters cover the frame and more; mosaics are compared where it begins."""

@@ -14,7 +14,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from library.cards import HeaderUnit
+from library.agreement import median
+from library.decoding import holds_words, stored_dtype
 from library.errors import LibraryError, NotAFitsFileError
 from library.layout import Layout, read_at
 from library.reading import (
@@ -24,7 +25,6 @@ from library.reading import (
     plain_overscan_adu,
     read_frame,
     read_rows,
-    stored_dtype,
 )
 
 _WORDS = np.dtype(np.uint16)
@@ -56,7 +56,7 @@ class _Source:
     def read_floats(self, into: NDArray[np.float32], top: int, bottom: int) -> None:
         """Fill a flat array with rows of the picture."""
         if self.unpacked is None:
-            into[:] = read_rows(self.path, slice(top, bottom)).ravel()
+            into[:] = read_rows(self.path, slice(top, bottom), in_adu=True).ravel()
         elif self.words is None:
             read_at(self.unpacked.fileno(), into, 4 * top * self.shape[1], self.path)
         else:
@@ -109,6 +109,25 @@ class Frames:
             source.read_floats(row, top, bottom)
         return floats
 
+    def read_filled(self, top: int, bottom: int) -> NDArray[np.float32]:
+        """As :meth:`read_floats`, for those that want numbers only.
+
+        A pixel without a value is what the other frames have there, or else what they have elsewhere.
+        """
+        samples = self.read_floats(top, bottom)
+        lost = np.isnan(samples)
+        if lost.any():
+            middle = median(samples, axis=0)
+            middle[np.isnan(middle)] = np.nan_to_num(median(middle))
+            samples[lost] = np.broadcast_to(middle, samples.shape)[lost]
+        return samples
+
+
+def filled(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A frame with its own median where it has no value; as it is if it has one everywhere."""
+    lost = np.isnan(pixels)
+    return np.where(lost, np.float32(np.nan_to_num(median(pixels))), pixels) if lost.any() else pixels
+
 
 @contextmanager
 def open_frames(paths: Sequence[Path]) -> Iterator[Frames]:
@@ -123,10 +142,10 @@ def open_frames(paths: Sequence[Path]) -> Iterator[Frames]:
 
 
 def _source(path: Path, stack: ExitStack) -> _Source:
-    with open_image(path) as (stream, unit):
+    with open_image(path, in_adu=True) as (stream, unit):
         if isinstance(stream, BufferedReader) and not unit.is_compressed_image:
             shape = image_shape(unit)
-            words = replace(layout_of(unit), dtype=_WORDS) if _holds_words(unit) else None
+            words = replace(layout_of(unit), dtype=_WORDS) if holds_words(unit) else None
             return _Source(
                 path,
                 layout_of(unit).shape if len(shape) == 2 else shape,
@@ -134,7 +153,7 @@ def _source(path: Path, stack: ExitStack) -> _Source:
                 overscan_adu=plain_overscan_adu(stream, unit),
                 words=words,
             )
-    frame = read_frame(path)
+    frame = read_frame(path, in_adu=True)
     pixels = frame.pixels
     is_words = pixels.dtype == np.uint16
     file: IO[bytes] = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
@@ -150,14 +169,6 @@ def _source(path: Path, stack: ExitStack) -> _Source:
         overscan_adu=frame.overscan_adu,
         words=Layout.whole(0, _WORDS, (pixels.shape[0], pixels.shape[1])) if is_words else None,
         unpacked=file,
-    )
-
-
-def _holds_words(unit: HeaderUnit) -> bool:
-    return (
-        stored_dtype(unit) == ">i2"
-        and unit.values.get("BZERO") == 32768
-        and unit.values.get("BSCALE", 1) in {None, 1}
     )
 
 

@@ -12,7 +12,7 @@ from library.config import config_error, config_section
 SECTION = "matching"
 
 UNKNOWN_FITS = frozenset(
-    {"read_mode", "bayer_pattern", "telescope", "focal_length_mm", "rotator_deg", "date_obs"}
+    {"read_mode", "bayer_pattern", "row_order", "telescope", "focal_length_mm", "rotator_deg", "date_obs"}
 )
 """Fields that may be known on one side only; the coverage is then acceptable, and the reasons say so."""
 

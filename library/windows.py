@@ -13,9 +13,10 @@ from pathlib import Path
 from threading import Lock
 
 from library.cards import CardValue, HeaderUnit
+from library.decoding import Pixels, decode, stored_dtype
 from library.errors import LibraryError, NotAFitsFileError
 from library.layout import Layout
-from library.reading import Pixels, decode, image_shape, layout_of, open_image, read_picture, stored_dtype
+from library.reading import image_shape, layout_of, open_image, read_picture
 
 
 class Spool:
@@ -32,10 +33,10 @@ class Spool:
         """What to read from."""
         return self._file.fileno()
 
-    def keep(self, path: Path) -> Layout:
+    def keep(self, path: Path, *, in_adu: bool = False) -> Layout:
         """Unpack a frame; returns where its picture now lies. One at a time, for memory's sake."""
         with self._lock:
-            with open_image(path) as (stream, unit):
+            with open_image(path, in_adu=in_adu) as (stream, unit):
                 pixels, _ = read_picture(stream, unit)
             at = self._size
             try:
@@ -89,13 +90,14 @@ class WindowedFrame:
             os.close(descriptor)
 
 
-def open_pixels(path: Path, spool: Spool | None = None) -> WindowedFrame:
+def open_pixels(path: Path, spool: Spool | None = None, *, in_adu: bool = False) -> WindowedFrame:
     """Look at a frame's header. A gzipped or tile-compressed one is unpacked into ``spool``, or its own.
 
-    Frames that share a spool share one open file. Raises :class:`NotAFitsFileError`, also for a frame with
-    colour planes; :class:`LibraryError` if there is no room to unpack it.
+    Frames that share a spool share one open file. ``in_adu``: see :func:`library.reading.open_image`. Raises
+    :class:`NotAFitsFileError`, also for a frame with colour planes; :class:`LibraryError` if there is no
+    room to unpack it.
     """
-    with open_image(path) as (stream, unit):
+    with open_image(path, in_adu=in_adu) as (stream, unit):
         shape = image_shape(unit)
         if len(shape) != 2:
             raise NotAFitsFileError(f"{path}: has {shape[0]} planes; give a raw frame, which has one")
@@ -103,7 +105,7 @@ def open_pixels(path: Path, spool: Spool | None = None) -> WindowedFrame:
             _check_length(path, stream, unit, shape)
             return WindowedFrame(path, layout_of(unit), unit.values)
     spool = spool or Spool()
-    return WindowedFrame(path, spool.keep(path), {}, spool)
+    return WindowedFrame(path, spool.keep(path, in_adu=in_adu), {}, spool)
 
 
 def _check_length(path: Path, stream: BufferedReader, unit: HeaderUnit, shape: tuple[int, ...]) -> None:

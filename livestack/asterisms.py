@@ -20,26 +20,52 @@ from livestack.geometry import Matrix, Points, apply, fit_similarity
 MIRRORED = np.diag([-1.0, 1.0, 1.0])
 
 _COUNTS = ((60, 60), (50, 200), (200, 50), (200, 200), (60, 600), (600, 60), (200, 600), (600, 200))
+_ALIKE = ((60, 60),)
 _NEIGHBOURS = 6
 _LIKE = 0.01
 """How far the ratios of the sides may differ."""
 _SLIMMEST = 0.15
+_FLATTEST = 0.1
+"""The least height of a triangle over its longest side: sources on a line make flat ones."""
 _SAME_SCALE, _SAME_ANGLE, _SAME_PLACE = 0.02, 0.02, 0.02
 """What proposals may differ by: a share, radians, a share of the target's extent."""
 _LEAST_VOTES = 4
+_PARTS = 8
+"""The field is divided into so many parts each way."""
 _BEST = 4
 
 
-def guesses(source: Points, target: Points, *, mirrored: bool = False) -> Iterator[Matrix]:
-    """Similarities (3×3) that many triangles of places (N, 2), brightest first, agree on; the best first."""
+def guesses(
+    source: Points, target: Points, *, mirrored: bool = False, alike: bool = False
+) -> Iterator[Matrix]:
+    """Similarities (3×3) that many triangles of places (N, 2), brightest first, agree on; the best first.
+
+    Lists that are ``alike`` in depth and field need few tries.
+    """
     hand = MIRRORED if mirrored else np.eye(3)
     tried: set[tuple[int, int]] = set()
-    for n_source, n_target in _COUNTS:
+    for n_source, n_target in _ALIKE if alike else _COUNTS:
         sizes = min(n_source, len(source)), min(n_target, len(target))
         if min(sizes) > _NEIGHBOURS and sizes not in tried:
             tried.add(sizes)
             for found in _voted(apply(hand, source[: sizes[0]]), target[: sizes[1]]):
                 yield found @ hand
+
+
+def spread_order(places: Points, box: tuple[Points, Points] | None = None) -> NDArray[np.intp]:
+    """An order of places (N, 2), brightest first, in which each part of the field in turn gives its next.
+
+    So neither one bright thing that breaks into many sources, nor one corner, holds all the first ones.
+    """
+    if not len(places):
+        return np.empty(0, np.intp)
+    low, high = (places.min(axis=0), places.max(axis=0)) if box is None else box
+    cell = np.clip((_PARTS * (places - low) / np.maximum(high - low, 1.0)).astype(np.intp), 0, _PARTS - 1)
+    part = cell[:, 0] * _PARTS + cell[:, 1]
+    grouped = np.argsort(part, kind="stable")
+    rank = np.empty(len(places), np.intp)
+    rank[grouped] = np.arange(len(places)) - np.searchsorted(part[grouped], part[grouped])
+    return np.argsort(rank, kind="stable")
 
 
 def _voted(source: Points, target: Points) -> Iterator[Matrix]:
@@ -83,9 +109,10 @@ def _triangles(points: Points) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     order = np.argsort(-opposite, axis=1)
     corners, sides = np.take_along_axis(corners, order, 1), np.take_along_axis(opposite, order, 1)
     first, second, third = (_complex(points[corner]) for corner in corners.T)
-    hand = np.sign(((second - first).conj() * (third - first)).imag)
+    double_area = ((second - first).conj() * (third - first)).imag
+    hand = np.sign(double_area)
     shape = np.column_stack((sides[:, 1:] / np.maximum(sides[:, :1], 1e-9), hand))
-    good = shape[:, 1] > _SLIMMEST
+    good = (shape[:, 1] > _SLIMMEST) & (np.abs(double_area) > _FLATTEST * sides[:, 0] ** 2)
     return corners[good].astype(np.intp), shape[good]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 from library.writing import replace_durably
@@ -33,11 +34,20 @@ def read_basis(folder: Path) -> Basis:
         checksum, text = path.read_text("utf-8").split("\n")[:2]
         if checksum != f"{crc32(text.encode()):08x}":
             raise StateError(_damaged(folder))
-        return whole(Basis, json.loads(text))
+        return whole(Basis, _today(json.loads(text)))
     except FileNotFoundError:
         return Basis()
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise StateError(_damaged(folder)) from error
+
+
+def _today(basis: dict[str, Any]) -> dict[str, Any]:
+    """A basis as it is written now: codings once told their 4,094 codes a root of an ADU."""
+    for founding in basis["foundings"]:
+        coding = founding["coding"]
+        if "per_root_adu" in coding:
+            coding["span_adu"] = (4094 / coding["per_root_adu"]) ** 2
+    return basis
 
 
 def rested_on(basis: Basis, ledger: Ledger) -> Basis:
@@ -64,7 +74,7 @@ def _habits(placed: list[Entry]) -> tuple[Habit, ...]:
         if entry.setup is not None:
             matrix = entry.placed.warp.matrix
             known = habits.get(entry.setup) or Habit(entry.setup, matrix, {})
-            habits[entry.setup] = known.then(entry.filter, matrix, entry.placed.scale)
+            habits[entry.setup] = known.then(entry.filter, matrix, entry.placed.scale, entry.exposure_s)
     return tuple(habits.values())
 
 

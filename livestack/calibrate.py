@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livestack.dark_scaling import Scaling
-from livestack.kernels.frames import load
 from livestack.masters import Masters, check_shapes
 from livestack.survey import Raw, counts, framed, survey_frame
+from measure.kernels.frames import load
 
 _AS_IT_LIES = np.eye(2, dtype=np.int64)
 

@@ -23,7 +23,8 @@ from livestack.plain import plain, whole
 from livestack.planes import Planes
 from livestack.stack import FilterStack
 
-_MAGIC = "firstlight planes 1"
+_MAGIC = "firstlight planes 2"
+_EARLIER = "firstlight planes "
 _LONGEST_HEADER = 100_000_000
 
 
@@ -112,6 +113,8 @@ def read_checkpoint(path: Path, stack: FilterStack) -> Held:
 def _header(file: BufferedReader, path: Path) -> _Header:
     first = file.readline(len(_MAGIC) + 16).decode("ascii", "replace").rstrip("\n")
     text = file.readline(_LONGEST_HEADER).rstrip(b"\n")
+    if first.startswith(_EARLIER) and not first.startswith(_MAGIC):
+        raise CheckpointError(f"{path}: is of another version; its subs are stacked again")
     if first != f"{_MAGIC} {crc32(text):08x}":
         raise CheckpointError(f"{path}: is no checkpoint of this version, or it is damaged")
     try:

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from livestack.comet_motion import Motion
 from livestack.geometry import Points, size
 from livestack.kernels.blotting import blot_tiles
-from livestack.kernels.frames import Frame, load
 from livestack.kernels.registering import Course
 from livestack.masters import Masters
 from livestack.placing import Placed, table_for, usual_interpolation
 from livestack.survey import Patches, Raw, colours, framed
 from livestack.tiling import corners, tile_maps, turn_of
 from livestack.warp import Reversed, Warp
+from measure.kernels.frames import Frame, load
 from measure.stars import Stars, typical_fwhm_px
 from numerics.threads import in_parallel
 
@@ -135,6 +135,8 @@ def blotted(picture: Plane, warp: Warp, shape: tuple[int, int]) -> Plane:
         colours=colours(None),
         scale=np.float32(1),
         levels=np.zeros((len(corners(shape)), 1, 3), np.float32),
+        noise=_NO_RINGING,
+        stretched=False,
         undershoot=_NO_RINGING,
         zero=np.zeros(1, np.float32),
     )

@@ -1,7 +1,8 @@
 """How a comet moves over the stars of the reference: from marks, or found among what the subs show.
 
 What is no star is where nothing was before and is elsewhere afterwards. Pairs of such sightings, one early
-and one late, propose a straight way each; the comet's is the one that the other subs confirm.
+and one late, propose a straight way each; the comet's is the one that the other subs confirm. A comet
+goes its way alone: where sources all over the field go the same way, the sky drifts over warm pixels.
 """
 
 from __future__ import annotations
@@ -15,14 +16,20 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from library.frames import FrameMeta
+from livestack.asterisms import spread_order
 from livestack.errors import CometError
 from livestack.geometry import Points
+from livestack.stationary import match
+from livestack.warp import Warp
+from measure.stars import Stars
 
 _SEARCHED_SUBS = 40
 _SAME_PLACE_PX = 2.0
 _STAR_SHARE = 0.4
 """Of the searched subs: what is at one place in so many is a star."""
-_BRIGHTEST = 40
+_TRIED = 60
+_TOGETHER, _CROWD, _COMPANIES = 4, 10.0, 3
+"""More sources than that, and so many times more than are usual, move alike: they are no comet."""
 _PAIRS = 8
 _LEAST_MOTION_PX = 6.0
 _LEAST_SUBS = 4
@@ -66,6 +73,12 @@ class Sightings:
 
     when: datetime
     places: Points
+
+    @classmethod
+    def of(cls, when: datetime, stars: Stars, extended: Stars, warp: Warp) -> Sightings:
+        """Stars and extended sources of a sub, which ``warp`` takes onto the reference."""
+        brightest = np.argsort(-np.concatenate((stars.flux, extended.flux)), kind="stable")
+        return cls(when, warp.forwards(np.concatenate((stars.xy, extended.xy))[brightest]))
 
 
 def middle_of(meta: FrameMeta) -> datetime | None:
@@ -128,7 +141,8 @@ def _proposed(seen: Sequence[Sightings], movers: Sequence[Points]) -> tuple[Moti
     for early in range(min(_PAIRS, len(seen) // 3 + 1)):
         late = len(seen) - 1 - early
         lapse = hours[late] - hours[early]
-        first, last = movers[early][:_BRIGHTEST], movers[late][:_BRIGHTEST]
+        alone = _alone(movers[early], movers[late])
+        first, last = (places[spread_order(places)[:_TRIED]] for places in alone)
         if lapse <= 0 or not len(first) or not len(last):
             continue
         speed = ((last[None] - first[:, None]) / lapse).reshape(-1, 2)
@@ -146,6 +160,26 @@ def _proposed(seen: Sequence[Sightings], movers: Sequence[Points]) -> tuple[Moti
         if votes[winner] > most:
             most, best = int(votes[winner]), Motion(epoch, np.stack((start[winner], speed[winner])))
     return best, most
+
+
+def _alone(first: Points, last: Points) -> tuple[Points, Points]:
+    """The same sources of two subs without those that many others all over the field go along with."""
+    for _ in range(_COMPANIES):
+        if min(len(first), len(last)) <= _TOGETHER:
+            break
+        ways = (last[None] - first[:, None]).reshape(-1, 2)
+        cell = np.floor(ways / (2 * _SAME_PLACE_PX)).astype(np.int64)
+        _, which, counts = np.unique(cell, axis=0, return_inverse=True, return_counts=True)
+        usual = len(ways) / max(float(np.prod(np.ptp(cell, axis=0) + 1)), 1.0)
+        most = int(np.argmax(counts))
+        if counts[most] <= max(_TOGETHER, _CROWD * usual):
+            break
+        way = ways[which.ravel() == most].mean(axis=0)
+        i, j = match(cKDTree(last), first + way, 2 * _SAME_PLACE_PX).T
+        if not len(i) or np.any(np.std(first[i], axis=0) < np.std(first, axis=0) / 2):
+            break
+        first, last = np.delete(first, i, axis=0), np.delete(last, j, axis=0)
+    return first, last
 
 
 def _followed(motion: Motion, seen: Sequence[Sightings], radius: float) -> Motion | None:

@@ -19,11 +19,11 @@ from livestack.comet import CORE_SIGMA, FAINT_SIGMA, Glow, less, masked, on_come
 from livestack.comet_motion import Motion
 from livestack.engine import Sub
 from livestack.errors import CometError
-from livestack.look import look
 from livestack.masters import Masters
 from livestack.placing import Placed
 from livestack.stack import Calibrating, FilterStack, Founding, StackImage
 from livestack.survey import counts
+from measure.detection.picture import detect
 from measure.stars import Stars
 
 Plane = NDArray[np.float32]
@@ -140,7 +140,7 @@ def _span(subs: Sequence[CometSub]) -> tuple[datetime, datetime]:
 def _stars_of(image: StackImage) -> Stars:
     mono = image.pixels if image.pixels.ndim == 2 else image.pixels.mean(axis=2)
     pixels = np.where(image.coverage > 0, mono, np.float32(np.nan))
-    return look(pixels, Masters(), saturation_adu=np.inf, search=False, max_stars=_MOST_STARS).stars
+    return detect(pixels, max_stars=_MOST_STARS).stars
 
 
 def _sky(image: StackImage) -> Plane:

@@ -24,12 +24,12 @@ from numpy.typing import NDArray
 
 from livestack.drizzled import Drizzled, footprint
 from livestack.kernels.drizzling import MARGIN, Blot, Fall, Sums, drizzle_tiles
-from livestack.kernels.frames import Frame
 from livestack.kernels.lattices import STEP
 from livestack.placing import Placed
 from livestack.stack import StackImage
 from livestack.survey import colours
 from livestack.warp import Warp
+from measure.kernels.frames import Frame
 from numerics.threads import in_parallel
 
 Plane = NDArray[np.float32]

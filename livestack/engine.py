@@ -51,7 +51,7 @@ class Settings:
     min_stars: int = MIN_STARS
     min_overlap: float = 0.2
     max_dimming: float = 5.0
-    """Stars fainter by more than this factor than in the first sub of the same setup: the sub is cloud."""
+    """Stars fainter by more than this factor than in the setup's best sub, second by second: it is cloud."""
     fwhm_power: float = 2.0
     """Weights go with FWHM to minus this power; 2 is best for faint stars, 0 for the smoothest sky."""
     comet: Motion | None = None
@@ -88,6 +88,9 @@ class Outcome:
     """The share of the smaller field, its own or the reference's, that both show."""
 
     stars: Stars | None
+    extended: Stars | None
+    """What is wider than a star: galaxies, a comet."""
+
     fwhm_px: float | None
     background_adu: float | None
     dark_scaling: Scaling | None
@@ -103,6 +106,7 @@ class _Progress:
     placed: Placed | None = None
     overlap: float | None = None
     stars: Stars | None = None
+    extended: Stars | None = None
     fwhm_px: float | None = None
     background_adu: float | None = None
     dark_scaling: Scaling | None = None
@@ -201,6 +205,7 @@ class LiveStack:
             placed=done.placed,
             overlap=done.overlap,
             stars=done.stars,
+            extended=done.extended,
             fwhm_px=done.fwhm_px,
             background_adu=done.background_adu,
             dark_scaling=done.dark_scaling,
@@ -259,7 +264,8 @@ class LiveStack:
     def _look(self, sub: Sub, done: _Progress) -> tuple[Calibrating, Look]:
         with done.stage("look"):
             calibrating, seen = _seen(sub)
-            done.stars, done.dark_scaling = seen.stars, calibrating.dark_scaling
+            done.stars, done.extended = seen.stars, seen.extended
+            done.dark_scaling = calibrating.dark_scaling
             done.fwhm_px, done.background_adu = typical_fwhm_px(seen.stars), seen.sky.median_adu
             if len(seen.stars) < self._settings.min_stars:
                 raise _NotThisOne(
@@ -281,6 +287,8 @@ class LiveStack:
             done.transform, done.overlap = transform, overlap
             stack, placed = self._placed(sub, calibrating, seen, transform, reference, habit)
             done.placed = placed
+            if stacked and not stack.planes.takes(placed.weight_class):
+                raise _NotThisOne("weight", "its weight is too far from those of the other subs")
         noise = placed.scale * placed.noise_adu
         if stacked:
             with done.stage("integrate"):
@@ -288,7 +296,7 @@ class LiveStack:
         self._stacks[sub.meta.filter] = stack
         self._reference = reference
         known = habit or Habit(setup, transform.matrix, {})
-        self._habits[setup] = known.then(sub.meta.filter, transform.matrix, placed.scale)
+        self._habits[setup] = known.then(sub.meta.filter, transform.matrix, placed.scale, sub.meta.exposure_s)
         centre = np.array([[(reference.shape[1] - 1) / 2, (reference.shape[0] - 1) / 2]])
         return SubAccepted(
             frame_id=sub.frame_id,
@@ -339,12 +347,12 @@ class LiveStack:
             )
         else:
             _check_channels(calibrating, stack)
-            known = None if habit is None else habit.scales.get(name)
+            known = None if habit is None else habit.scale(name, sub.meta.exposure_s)
             fluxes = stack.founding.reference_flux
             scale = transparency_scale(seen.stars, pairs, fluxes, area=area, otherwise=known or 1.0)
             usual = known or scale
             if scale > self._settings.max_dimming * usual:
-                dimming = f"{scale / usual:.1f} times fainter than the first sub's"
+                dimming = f"{scale / usual:.1f} times fainter than the best sub's"
                 raise _NotThisOne("clouds", f"its stars are {dimming}")
         placed = stack.place(
             *(calibrating, seen, warp, scale),

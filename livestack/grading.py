@@ -31,6 +31,8 @@ class Measures:
     rms_px: float
     noise_adu: float
     overlap: float
+    saturated: float = math.nan
+    """The share of its stars; no grade, but the advice on the next subs' length hangs on it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

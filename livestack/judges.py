@@ -111,7 +111,8 @@ def _kind(sub: Sub) -> str:
 def _measures(event: SubAccepted, outcome: Outcome, placed: Placed) -> Measures:
     stars = outcome.stars
     assert stars is not None
-    shaped = stars.take(np.flatnonzero(~stars.saturated)[:_SHAPED_STARS])
+    matched = np.arange(len(stars)) if outcome.transform is None else np.sort(outcome.transform.pairs[:, 0])
+    shaped = stars.take(matched[~stars.saturated[matched]][:_SHAPED_STARS])
     return Measures(
         fwhm_px=event.fwhm_px,
         roundness=float(np.median(shaped.b / shaped.a)) if len(shaped) else float("nan"),
@@ -121,4 +122,5 @@ def _measures(event: SubAccepted, outcome: Outcome, placed: Placed) -> Measures:
         rms_px=event.rms_px,
         noise_adu=placed.scale * placed.noise_adu,
         overlap=float("nan") if outcome.overlap is None else outcome.overlap,
+        saturated=float(stars.saturated.mean()) if len(stars) else float("nan"),
     )

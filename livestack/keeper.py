@@ -22,6 +22,7 @@ from livestack.masters import check_shapes
 from livestack.placing import Placed
 from livestack.stack import Founding, StackImage
 from livestack.track import Track
+from livestack.weighing import changes, left_out, weights_against
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +93,7 @@ class KeptStack:
             self._tell(Trouble(message=f"{folder}: {lines} lines of its ledger are damaged; they are lost"))
         for name in self._live.filters:
             track = self._track(name)
+            self._weigh(name)
             track.wanted = self._belonging(name)
             self._tried(track.resume)
         if rules is not None and rules != self.rules:
@@ -170,7 +172,7 @@ class KeptStack:
             return _remembered(known)
         started = self._clock()
         outcome = self._live.place(sub)
-        entry = self._judges.entry_of(sub, outcome, note or {})
+        entry = self._weighed(self._judges.entry_of(sub, outcome, note or {}))
         if entry.placed is not None:
             outcome = self._stacked(sub, entry.placed, replace(outcome, event=entry.event), started)
         self._ledger.add(replace(entry, event=outcome.event))
@@ -189,12 +191,18 @@ class KeptStack:
     def put_back(self, frame_id: str, why: str = "") -> Entry:
         """Put a sub back by hand.
 
-        Raises :class:`UnknownSubError`, and :class:`NotAlignedError` for one that could not be aligned.
+        Raises :class:`UnknownSubError`, and :class:`NotAlignedError` for one that could not be aligned, or
+        whose weight is too far from the others'.
         """
         entry = self._known(frame_id)
         if entry.placed is None:
             raise NotAlignedError(f"{frame_id} cannot be put back: {entry.standing.why}")
-        return self._by_hand(entry, Standing(inside=True, by=By.HAND, why=why))
+        standing = Standing(inside=True, by=By.HAND, why=why)
+        changed = replace(entry, standing=standing)
+        refused = weights_against(self.entries, entry.filter, changed).get(frame_id)
+        if refused is not None:
+            raise NotAlignedError(f"{frame_id} cannot be put back: it {refused}")
+        return self._by_hand(entry, standing)
 
     def rule(self, rules: Rules) -> tuple[Entry, ...]:
         """Judge all subs by other rules; returns those that moved. What a hand has said stands."""
@@ -254,7 +262,32 @@ class KeptStack:
 
     def _want_anew(self, moved: Iterable[Entry]) -> None:
         for name in {entry.filter for entry in moved}:
+            self._weigh(name)
             self._tracks[name].wanted = self._belonging(name)
+
+    def _weighed(self, new: Entry) -> Entry:
+        """A new sub, left out if it does not count beside the others; what does not count beside it goes."""
+        if not new.standing.inside:
+            return new
+        against = weights_against(self.entries, new.filter, new)
+        why = against.pop(new.frame_id, None)
+        self._sort_out(new.filter, against)
+        return new if why is None else left_out(new, why)
+
+    def _weigh(self, name: str | None) -> None:
+        """Let those of a filter's subs be in the stack that count together."""
+        self._sort_out(name, weights_against(self.entries, name))
+
+    def _sort_out(self, name: str | None, against: Mapping[str, str]) -> None:
+        """Take out what does not count, and put back what does again."""
+        moved = [
+            self._ledger.move(frame_id, standing, self.entries[frame_id].verdict)
+            for frame_id, standing in changes(self.entries, name, against).items()
+        ]
+        if moved:
+            self._track(name).wanted = self._belonging(name)
+        for entry in moved:
+            self._tell(Moved(entry=entry))
 
     def _belonging(self, name: str | None) -> list[str]:
         return [e.frame_id for e in self.entries.values() if e.filter == name and e.standing.inside]
@@ -349,6 +382,7 @@ def _remembered(entry: Entry) -> Outcome:
         placed=None,
         overlap=None,
         stars=None,
+        extended=None,
         fwhm_px=None,
         background_adu=None,
         dark_scaling=None,

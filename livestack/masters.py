@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from livestack.cosmetic import Repairs, plan_repairs
 from livestack.dark_scaling import ScalableDark, take_apart
 from livestack.errors import MismatchError
-from livestack.kernels.frames import FLAT_UNIT
+from measure.kernels.frames import FLAT_UNIT
 
 _LEAST_RESPONSE = 0.05
 _MOST_RESPONSE = np.float32(65_535)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from livestack.demosaics import DEFAULT, METHODS, Demosaic
 from livestack.geometry import size
-from livestack.kernels.keys import CLASS_WEIGHTS
+from livestack.kernels.keys import class_weight, weight_class
 from livestack.kernels.registering import Course, Demosaicing
 from livestack.kernels.resampling import PHASES, bicubic, lanczos
 from livestack.normalise import Surface
@@ -39,17 +39,18 @@ class Placed:
     """What was found out about a sub; nothing of it has to be looked for again.
 
     ``warp`` takes it onto the reference. Its pixels times ``scale`` plus ``surface`` are at the stack's scale
-    and level. ``number`` is the class of its weight, ``noise_adu`` the noise of a calibrated raw pixel,
-    ``dark_factor`` how much of a scalable dark was taken off, ``shift_adu`` what was with the pedestal since
-    the bias level has moved, ``patches`` what replaces single pixels,
-    ``demosaic`` how a mosaic becomes colour.
+    and level. ``weight`` is what its pixels deserve, 1 for those of its filter's first sub: had another
+    one been the first, all weights would differ by one factor. ``noise_adu`` is the noise of a calibrated raw
+    pixel, ``dark_factor`` how much of a scalable dark was taken off, ``shift_adu`` what was with the pedestal
+    since the bias level has moved, ``patches`` what replaces single pixels, ``demosaic`` how a mosaic becomes
+    colour.
     """
 
     bayer_pattern: str | None
     warp: Warp
     scale: float
     surface: Surface
-    number: int
+    weight: float
     noise_adu: float
     patches: Patches
     dark_factor: float | None = None
@@ -59,9 +60,14 @@ class Placed:
     """None is the usual one, :func:`usual_interpolation`."""
 
     @property
-    def weight(self) -> float:
-        """That of each of its pixels, at most 1."""
-        return float(CLASS_WEIGHTS[self.number])
+    def weight_class(self) -> int:
+        """The class of its weight in a live stack."""
+        return weight_class(self.weight)
+
+    @property
+    def class_weight(self) -> float:
+        """With which it counts in a live stack: the weight of its class."""
+        return class_weight(self.weight_class)
 
 
 def course(
@@ -84,6 +90,8 @@ def course(
         scale=np.float32(placed.scale),
         levels=np.ascontiguousarray(placed.surface.tile_planes(shape, tiles), np.float32),
         undershoot=np.float32(max(undershoot, 0.0) * placed.noise_adu),
+        noise=np.float32(placed.noise_adu),
+        stretched=finer > _AS_FINE,
         zero=zero_adu,
     )
 

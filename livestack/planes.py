@@ -18,7 +18,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from livestack.kernels.judging import BAND_ROWS, judged_mean
-from livestack.kernels.keys import CLASS_WEIGHTS, NO_LARGEST, NO_SMALLEST, Coding
+from livestack.kernels.keys import (
+    CLASSES,
+    NO_LARGEST,
+    NO_SMALLEST,
+    Coding,
+    class_weight,
+    weight_class,
+)
 from livestack.kernels.stacking import Stack, Weight, spread, stack_tiles
 from livestack.kernels.tiles import TILE_COLUMNS, TILE_ROWS
 from livestack.masters import Masters
@@ -30,6 +37,7 @@ from numerics.threads import in_parallel
 _SAMPLED_TILES = 32
 _SKY_SAMPLES = 256
 
+_NO_CLASS = np.iinfo(np.int64).min
 _SPARSE = ("seen", "weights")
 _DEEP = ("mean", "m2", "largest", "second", "smallest")
 _EMPTY = {"largest": NO_LARGEST, "second": NO_LARGEST, "smallest": NO_SMALLEST}
@@ -77,6 +85,7 @@ class Planes:
             torn=np.zeros(tiles, np.bool_),
         )
         self._noise2 = np.zeros(channels)
+        self._classes = np.full(CLASSES, _NO_CLASS)
         self._sampled = np.full(tiles, -1, np.int64)
         chosen = np.unique(np.linspace(0, tiles - 1, min(tiles, _SAMPLED_TILES)).astype(np.int64))
         self._sampled[chosen] = np.arange(len(chosen))
@@ -91,9 +100,17 @@ class Planes:
             [background_noise(self._samples[:, c].reshape(tall, TILE_COLUMNS)) for c in range(self.channels)]
         )
         own = light.placed.scale * light.placed.noise_adu
-        self._noise2 += light.placed.weight * np.nan_to_num(noise, nan=own) ** 2
+        self._noise2 += light.placed.class_weight * np.nan_to_num(noise, nan=own) ** 2
         self.subs += 1
         return noise
+
+    def takes(self, number: int) -> bool:
+        """Whether subs of that weight's class can be put to those that are in: all are of one window.
+
+        A window is :data:`CLASSES` classes wide, and keys hold a class's place in it alone.
+        """
+        known = self._classes[self._classes != _NO_CLASS]
+        return not len(known) or bool(max(known.max(), number) - min(known.min(), number) < CLASSES)
 
     @property
     def tiles(self) -> range:
@@ -112,8 +129,10 @@ class Planes:
         """Take a frame into some tiles alone, without counting or measuring it."""
         placed, coding = light.placed, self.coding
         way = course(placed, self.shape, coding.zero_adu)
+        number = placed.weight_class
+        self._classes[number % CLASSES] = number
         weight = Weight(
-            CLASS_WEIGHTS[placed.number], placed.number, coding.zero_adu, np.float32(coding.per_root_adu)
+            np.float32(class_weight(number)), np.int32(number % CLASSES), coding.zero_adu, coding.codes
         )
         in_parallel(
             *(stack_tiles, len(tiles), tiles.start, self.shape),
@@ -123,9 +142,15 @@ class Planes:
 
     def retell(self, weights: ArrayLike, noises: ArrayLike) -> None:
         """Say what all tiles now hold: the weights (N) of the frames and their noises (N, channels)."""
-        weights, noises = np.asarray(weights, np.float64), np.asarray(noises, np.float64)
-        self._noise2[:] = weights @ noises.reshape(-1, self.channels) ** 2
-        self.subs = len(weights)
+        numbers = [weight_class(weight) for weight in np.asarray(weights, np.float64).tolist()]
+        counted = [class_weight(number) for number in numbers]
+        self._noise2[:] = 0
+        for weight, noise in zip(counted, np.asarray(noises).reshape(-1, self.channels), strict=True):
+            self._noise2 += weight * noise**2
+        self._classes[:] = _NO_CLASS
+        for number in numbers:
+            self._classes[number % CLASSES] = number
+        self.subs = len(numbers)
 
     def picture(self) -> Integrated:
         """Return the mean without the values that don't belong; the planes go on unchanged.
@@ -140,7 +165,7 @@ class Planes:
         pixels = np.empty((*self.shape, self.channels), np.float32)
         gone = in_parallel(
             *(judged_mean, -(-self.shape[0] // BAND_ROWS), self._stack, coverage),
-            *(CLASS_WEIGHTS, self.coding.per_root_adu, sky, noise2, self.coding.zero_adu, pixels),
+            *(self._class_weights(), self.coding.decoded, sky, noise2, self.coding.zero_adu, pixels),
         )
         values = float(coverage.sum(dtype=np.int64)) * self.channels
         pixels = pixels.reshape(self.shape) if self.channels == 1 else pixels
@@ -153,6 +178,7 @@ class Planes:
             **planes,
             **{name: planes[name][self._stack.torn].ravel() for name in _SPARSE},
             "noise2": self._noise2,
+            "classes": self._classes,
             "subs": self.subs,
         }
 
@@ -165,7 +191,14 @@ class Planes:
             plane = getattr(self._stack, name)
             plane[self._stack.torn] = state[name].reshape(-1, *plane.shape[1:])
         self._noise2[...] = state["noise2"]
+        self._classes[...] = state["classes"]
         self.subs = int(state["subs"])
+
+    def _class_weights(self) -> Plane:
+        """What the classes weigh, by their places in a key; 0 where no sub has one."""
+        return np.array(
+            [0 if n == _NO_CLASS else class_weight(n) for n in self._classes.tolist()], np.float32
+        )
 
     def _sky(self, coverage: NDArray[np.uint16]) -> tuple[Plane, Plane]:
         """Level of the background relative to the coding's zero, and the variance of a value of weight one.

@@ -16,12 +16,12 @@ from library.errors import LibraryError
 from library.windows import Spool, WindowedFrame, open_pixels
 from livestack.errors import LiveStackError, MismatchError
 from livestack.kernels.combining import reach_of
-from livestack.kernels.frames import Frame
 from livestack.kernels.registering import Course
 from livestack.masters import Masters, check_shapes
 from livestack.placing import Placed
 from livestack.planes import Light
 from livestack.survey import counts, framed
+from measure.kernels.frames import Frame
 
 Window = tuple[slice, slice]
 
@@ -88,7 +88,7 @@ class StoredSub:
 
     def _opened(self) -> WindowedFrame:
         if self._frame is None:
-            self._frame = open_pixels(self.path, self.spool)
+            self._frame = open_pixels(self.path, self.spool, in_adu=True)
         return self._frame
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -27,15 +28,22 @@ class Setup:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Habit:
-    """``matrix`` took its last sub onto the reference, ``scales`` multiplied its first one of each filter.
+    """``matrix`` took its last sub onto the reference.
 
-    The next sub is looked for where the last one was, and is cloud if it needs much more than the first.
+    ``scales`` multiplied its most transparent sub of each filter, as if that had been exposed for a second.
+    The next sub is looked for where the last one was, and is cloud if it needs much more than that one.
     """
 
     setup: Setup
     matrix: Matrix
     scales: Mapping[str | None, float]
 
-    def then(self, name: str | None, matrix: Matrix, scale: float) -> Habit:
+    def scale(self, name: str | None, exposure_s: float | None) -> float | None:
+        """What the most transparent sub of a filter would have needed, exposed as long; None without any."""
+        known = self.scales.get(name)
+        return None if known is None else known / (exposure_s or 1.0)
+
+    def then(self, name: str | None, matrix: Matrix, scale: float, exposure_s: float | None) -> Habit:
         """That after one more sub of the filter ``name``."""
-        return Habit(self.setup, matrix, {name: scale, **self.scales})
+        least = min(scale * (exposure_s or 1.0), self.scales.get(name, math.inf))
+        return Habit(self.setup, matrix, {**self.scales, name: least})

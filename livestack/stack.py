@@ -12,20 +12,19 @@ from numpy.typing import NDArray
 from livestack.dark_scaling import Scaling
 from livestack.demosaics import DEFAULT, Demosaic
 from livestack.geometry import size
-from livestack.kernels.keys import Coding, weight_class
-from livestack.look import Look, look
+from livestack.kernels.keys import Coding
+from livestack.look import Look
 from livestack.masters import Masters
 from livestack.normalise import Mesh, level_surface
 from livestack.placing import Interpolation, Placed
 from livestack.planes import Light, Planes
 from livestack.survey import Raw
 from livestack.warp import Warp
+from measure.detection.picture import detect
 from measure.noise import background_noise
 from measure.stars import Stars, typical_fwhm_px
 
 _WELL_COVERED = 0.9
-_FIRST_WEIGHT = 2.0**-1.5
-"""The first sub's, of at most 1: later ones may be better."""
 _FLOAT_HEADROOM = 4.0
 _LARGEST_INTEGER = 65_535.0
 
@@ -148,15 +147,17 @@ class FilterStack:
         scale = 1.0 if scale is None else scale
         pixel = size(warp.matrix)
         width = pixel * typical_fwhm_px(seen.stars)
-        relative = (founding.noise_adu / max(scale * pixel * seen.noise_adu, 1e-9)) ** 2
+        noise, weight = scale * pixel * seen.noise_adu, 1.0
+        if noise > 0 and founding.noise_adu > 0:
+            weight *= (founding.noise_adu / noise) ** 2
         if width > 0 and founding.fwhm_px > 0:
-            relative *= (founding.fwhm_px / width) ** fwhm_power
+            weight *= (founding.fwhm_px / width) ** fwhm_power
         return Placed(
             bayer_pattern=sub.bayer_pattern,
             warp=warp,
             scale=scale,
             surface=level_surface(mesh, seen.mesh, warp, scale, founding.shape),
-            number=weight_class(_FIRST_WEIGHT * relative),
+            weight=weight,
             noise_adu=seen.noise_adu,
             patches=seen.patches,
             demosaic=demosaic,
@@ -166,7 +167,12 @@ class FilterStack:
         )
 
     def add(self, sub: Calibrating, placed: Placed) -> float:
-        """Take in a sub; returns its noise at the stack's scale, the mean of its channels."""
+        """Take in a sub; returns its noise at the stack's scale, the mean of its channels.
+
+        Raises ValueError for one whose weight is too far from those of the subs that are in.
+        """
+        if not self.planes.takes(placed.weight_class):
+            raise ValueError(f"a sub of weight {placed.weight:g} is not for this stack")
         noise = self.planes.add(Light(sub.raw, sub.masters, placed))
         self.noises_adu.append(float(np.mean(noise)))
         self.exposures_s.append(sub.exposure_s)
@@ -229,7 +235,7 @@ def _grey(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
 def _stars(image: NDArray[np.float32], coverage: NDArray[np.uint16]) -> Stars:
     """Those of a picture, in place: a copy of it is what a small machine may not have."""
     _where_unseen(image, coverage, np.nan)
-    stars = look(image, Masters(), saturation_adu=np.inf, search=False).stars
+    stars = detect(image).stars
     _where_unseen(image, coverage, 0.0)
     return stars
 

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from livestack.kernels.frames import FLAT_UNIT, Frame
 from livestack.kernels.surveying import BAND_ROWS, PATCHES_PER_BAND, mend, survey
 from livestack.masters import Masters
+from measure.detection.picture import small_binning
+from measure.kernels.frames import FLAT_UNIT, NO_PLANE, NO_RESPONSE, Frame
 from measure.noise import line_noise
 from numerics.threads import in_parallel
 
@@ -18,13 +19,9 @@ Raw = NDArray[np.uint16] | NDArray[np.float32]
 Plane = NDArray[np.float32]
 
 _ABSURD_ADU = 1e12
-_SMALL_PIXELS = 1_750_000
-_BINNINGS = (1, 2, 3, 4, 6, 8, 12, 16)
 _NOISE_SAMPLES = 150_000
 _NOISE_COLUMNS = 8  # side by side, since they share the memory's lines
 _CHANNELS = {"R": 0, "G": 1, "B": 2}
-_NONE = np.empty((0, 0), np.float32)
-_NO_RESPONSE = np.empty((0, 0), np.uint16)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,10 +68,10 @@ def framed(raw: Raw, masters: Masters, patches: Patches) -> Frame:
     pedestal, response = masters.pedestal_adu, masters.response
     whole = raw.dtype == np.uint16
     return Frame(
-        np.asarray(raw, np.uint16) if whole else _NO_RESPONSE,
-        _NONE if whole else np.asarray(raw, np.float32),
-        _NONE if pedestal is None else pedestal,
-        _NO_RESPONSE if response is None else response,
+        np.asarray(raw, np.uint16) if whole else NO_RESPONSE,
+        NO_PLANE if whole else np.asarray(raw, np.float32),
+        NO_PLANE if pedestal is None else pedestal,
+        NO_RESPONSE if response is None else response,
         patches.places,
         patches.values,
         np.float32(masters.shift_adu),
@@ -85,7 +82,7 @@ def survey_frame(raw: Raw, masters: Masters, *, bayer_pattern: str | None, searc
     """Survey a raw frame (H, W); ``search`` for lone hot and dead pixels beside the mapped ones."""
     noise = _noise(raw, masters)
     mosaic = bayer_pattern is not None
-    binning = _binning(raw.shape, mosaic=mosaic)
+    binning = small_binning(raw.shape, mosaic=mosaic)
     height, width = raw.shape
     bands = -(-height // BAND_ROWS)
     small = np.empty((3 if mosaic else 1, height // binning, width // binning), np.float32)
@@ -124,12 +121,6 @@ def _merged(one: Patches, other: Patches) -> Patches:
         return one if len(one.places) else other
     places, last = np.unique(np.concatenate((other.places, one.places)), return_index=True)
     return Patches(places, np.concatenate((other.values, one.values))[last])
-
-
-def _binning(shape: tuple[int, ...], *, mosaic: bool) -> int:
-    fitting = [binning for binning in _BINNINGS if not (mosaic and binning % 2)]
-    small = (binning for binning in fitting if shape[0] * shape[1] <= _SMALL_PIXELS * binning**2)
-    return next(small, fitting[-1])
 
 
 def _noise(raw: Raw, masters: Masters) -> float:

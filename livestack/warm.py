@@ -50,10 +50,10 @@ def warm_up() -> None:
 def _looking() -> None:
     """Compile what finds stars, in raw frames and in pictures, and what judges."""
     from livestack.look import look
-    from livestack.masters import Masters
+    from measure.detection.picture import detect
 
     look(_frame(0), _masters(), saturation_adu=60_000.0)
-    look(_frame(0).astype(np.float32), Masters(), saturation_adu=np.inf, search=False)
+    detect(_frame(0).astype(np.float32))
     _planes().picture()
 
 
@@ -72,7 +72,7 @@ def _stacking() -> None:
         warp=warp,
         scale=1.0,
         surface=level_surface(None, nowhere, warp, 1.0, (_SIDE, _SIDE)),
-        number=0,
+        weight=1.0,
         noise_adu=_NOISE_ADU,
         patches=Patches(),
     )

@@ -20,6 +20,7 @@ _GAP = 2
 _MAD_TO_SIGMA = 1.482602
 _MAX_SAMPLES = 400_000
 _CLIP_SIGMA = 4.0
+_BORDER_PX = 16
 _CLIP_ROUNDS = 3
 
 
@@ -69,7 +70,17 @@ def _differences(
     left, centre, right = rows[:, : -2 * _GAP], rows[:, _GAP:-_GAP], rows[:, 2 * _GAP :]
     difference: NDArray[np.float32] = np.abs(2 * centre - left - right).astype(np.float32, copy=False)
     good = np.isfinite(difference)
+    _leave_out_borders(rows, good)
     if valid is not None:
         ok = valid[::step] >= least
         good &= ok[:, : -2 * _GAP] & ok[:, _GAP:-_GAP] & ok[:, 2 * _GAP :]
     return difference[good]
+
+
+def _leave_out_borders(rows: NDArray[np.float32], good: NDArray[np.bool_]) -> None:
+    """Leave out where lines begin or end with a long run of one value: a border without data has no noise."""
+    for line, side in ((rows, good), (rows[:, ::-1], good[:, ::-1])):
+        begins = (line[:, 1 : _BORDER_PX + 1] == line[:, :1]).all(axis=1)
+        for i in np.flatnonzero(begins):
+            other = np.flatnonzero(line[i] != line[i, 0])
+            side[i, : other[0] if len(other) else None] = False

@@ -65,11 +65,16 @@ def register(add: Add) -> None:
 
 def _calibration(stack: argparse.ArgumentParser) -> None:
     group = stack.add_argument_group("calibration")
-    for kind in ("dark", "flat", "bias"):
+    for kind, plural in (("dark", "darks"), ("flat", "flats"), ("bias", "biases")):
         group.add_argument(
-            f"--{kind}", type=Path, action="append", default=[], metavar="F",
-            help=f"a {kind} or a master; may repeat",
+            f"--{kind}", type=Path, action="append", nargs="+", default=[], metavar="F",
+            help=f"a master {kind}, or {plural} to make one of: files, folders, patterns; may repeat",
         )  # fmt: skip
+    group.add_argument(
+        "--as-given",
+        action="store_true",
+        help="take these files for what they are given as, even if their headers say another kind",
+    )
     group.add_argument("--defects", type=Path, metavar="F", help="a defect map of the library")
     group.add_argument(
         "--library", type=Path, metavar="ROOT", help="find the masters for each light in the library there"
@@ -127,6 +132,8 @@ def _subs(stack: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Stack; 130 when interrupted, which loses nothing."""
+    if not arguments.lights and not arguments.watch:
+        _find_lights_behind(arguments)
     if bool(arguments.lights) == bool(arguments.watch):
         print("firstlight: name lights, or a folder to --watch", file=sys.stderr)
         return EXIT_USAGE
@@ -156,18 +163,34 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _find_lights_behind(arguments: argparse.Namespace) -> None:
+    """Lights that were named last, after an option that takes any number of files."""
+    from firstlight.given_frames import lights_behind
+
+    for given in (arguments.dark, arguments.flat, arguments.bias):
+        for named in given:
+            if lights := lights_behind(named):
+                del named[-len(lights) :]
+                arguments.lights += lights
+
+
 def _job(arguments: argparse.Namespace) -> StackJob:
     from firstlight.stack_calibration import Wanted
     from firstlight.stack_job import StackJob, rules
 
+    darks, flats, biases = (
+        [path for named in each for path in named]
+        for each in (arguments.dark, arguments.flat, arguments.bias)
+    )
     wanted = Wanted(
-        darks=arguments.dark,
-        flats=arguments.flat,
-        biases=arguments.bias,
+        darks=darks,
+        flats=flats,
+        biases=biases,
         defects=arguments.defects,
         library=arguments.library,
         optimise_dark=arguments.optimise_dark,
         uncalibrated_flats=arguments.uncalibrated_flats,
+        as_given=arguments.as_given,
     )
     judged = rules(max_fwhm_px=arguments.max_fwhm, max_sigma=arguments.max_sigma, keep_all=arguments.keep_all)
     return StackJob(

@@ -6,16 +6,12 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
+from library.adu import FULL_SCALE_ADU, NORMALISED, is_normalised, may_be_normalised
 from library.cards import Card, HeaderUnit, parse_card
 from library.frames import FrameKind
 from library.importing.source import FRAME_SUFFIXES, Source
-from library.keywords import N_COMBINED, kind_text, known_kind, says_master
+from library.keywords import N_COMBINED, kind_text, known_kind, says_master, unread
 from library.reading import meta_of
-
-FULL_SCALE_ADU = 65535.0
-"""What PixInsight, Siril and Astro Pixel Processor divide 16-bit data by when they write floats of 0…1."""
 
 _CALIBRATION = {FrameKind.BIAS, FrameKind.DARK, FrameKind.FLAT, FrameKind.FLAT_DARK}
 _TIMED = {FrameKind.DARK, FrameKind.FLAT_DARK}
@@ -37,12 +33,13 @@ def derived_cards(source: Source) -> tuple[list[Card], list[str]]:
     """
     cards: list[Card] = []
     told: list[str] = []
-    if not set(N_COMBINED) & source.unit.values.keys() and (count := _from_history(source.unit)):
+    if not set(N_COMBINED) & source.unit.values.keys() and (count := frames_in_history(source.unit)):
         cards.append(("NCOMBINE", count, "from PixInsight's HISTORY"))
         told.append(f"NCOMBINE = {count} (from its HISTORY)")
-    if _is_normalised(source):
+    meta = source.meta
+    if may_be_normalised(source.unit, meta) and is_normalised(source.pixels, meta.kind):
         cards.append(("BSCALE", FULL_SCALE_ADU, "pixels of 0...1 as ADU"))
-        told.append(f"pixels of 0…1 are read as ADU × {FULL_SCALE_ADU:g}")
+        told.append(NORMALISED)
     return cards, told
 
 
@@ -65,6 +62,9 @@ def why_refused(path: Path, unit: HeaderUnit) -> str | None:
     if meta.kind in _CALIBRATION and not meta.camera:
         return f"a {kind} of no camera (INSTRUME) can calibrate nothing: --set CAMERA=NAME"
     if meta.kind in _TIMED and meta.exposure_s is None:
+        found = "; ".join(text for text in unread(unit.values) if "exposure" in text)
+        if found:
+            return f"a {kind} without an exposure can calibrate nothing, and {found}: --set EXPTIME=SECONDS"
         return f"a {kind} of no exposure (EXPTIME) can calibrate nothing: --set EXPTIME=SECONDS"
     return None
 
@@ -81,6 +81,7 @@ def remarks(path: Path, unit: HeaderUnit) -> Iterator[str]:
             f"its name speaks of a {name_says}, its header of a {meta.kind}, which stands; "
             f"--set IMAGETYP={name_says} --override says otherwise"
         )
+    yield from unread(unit.values)
     if meta.kind is FrameKind.LIGHT and not meta.camera:
         yield "no camera (INSTRUME): nothing can calibrate it; --set CAMERA=NAME"
     if meta.kind in _CALIBRATION:
@@ -90,8 +91,10 @@ def remarks(path: Path, unit: HeaderUnit) -> Iterator[str]:
             yield f"no {' and no '.join(missing)}: --set it, or it fits only lights that lack it too"
         if is_master(unit) and meta.n_combined == 1:
             yield "a master of how many frames? --set NCOMBINE=N"
-    if meta.kind is FrameKind.LIGHT and (done := str(unit.values.get("CALSTAT") or "").strip()):
-        yield f"is calibrated already (CALSTAT {done})"
+    if meta.calibrated:
+        status = unit.values.get("CALSTAT")
+        card = f"CALSTAT {status}" if status else meta.calibrated
+        yield f"is calibrated already ({card}): what was done is not done again"
 
 
 def kind_of_name(path: Path) -> FrameKind | None:
@@ -107,19 +110,10 @@ def kind_of_name(path: Path) -> FrameKind | None:
     return None
 
 
-def _from_history(unit: HeaderUnit) -> int | None:
+def frames_in_history(unit: HeaderUnit) -> int | None:
+    """How many frames PixInsight says in its HISTORY that it has integrated, if it does."""
     for raw in unit.raw_cards:
         keyword, text, _ = parse_card(raw)
         if keyword == "HISTORY" and (match := _INTEGRATED.search(str(text))):
             return int(match[1])
     return None
-
-
-def _is_normalised(source: Source) -> bool:
-    """Floats of 0…1: no camera's ADU, as noise alone is more than one of them."""
-    unit, pixels = source.unit, source.pixels
-    if unit.is_compressed_image or unit.integer("BITPIX") > 0 or unit.values.get("BSCALE", 1) != 1:
-        return False
-    if meta_of(unit).kind in _DERIVED:
-        return False
-    return bool(0 < np.nanmax(pixels) <= 1.0 and np.nanmin(pixels) >= -1.0)

@@ -119,6 +119,8 @@ def checked(name: str, value: CardValue) -> dict[str, CardValue]:
     is_text = keyword in _FIELDS and isinstance(_said({keyword: "1"}, keyword), str)
     if isinstance(value, str) and not is_text:
         value = _number_or_text(value)
+        said = _said({keyword: value}, keyword)
+        value = said if isinstance(value, str) and isinstance(said, float) else value
     if _said({keyword: value}, keyword) is None:
         raise ValueError(f"{value!r} is no value for {keyword}")
     return {keyword: value}

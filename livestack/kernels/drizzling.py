@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from livestack.kernels.frames import load
 from livestack.kernels.lattices import STEP, directions, lay
+from measure.kernels.frames import load
 from numerics.compiling import kernel
 
 MARGIN = 2

@@ -8,14 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livestack.kernels.demosaic import FINE, REACH, demosaic
-from livestack.kernels.frames import fill_holes, load, shape_of
 from livestack.kernels.ratio_corrected import ratio_corrected
 from livestack.kernels.resampling import along_columns, along_rows, directly, line_of, lowest
+from livestack.kernels.ringing import EDGE, hold
 from livestack.kernels.tiles import footprint, mask_holes, region_of
+from measure.kernels.frames import fill_holes, load, shape_of
 from numerics.compiling import kernel
 
 _RINGING = np.float32(25.0)
-"""Peaks above the sky by fewer undershoots than this ring by less than one."""
+"""Of a stretched kernel, peaks above the sky by fewer undershoots than this ring by less than one."""
 
 Plane = NDArray[np.float32]
 
@@ -35,8 +36,9 @@ class Course(NamedTuple):
     ``maps`` (tiles, 2, 6) lead from a place in the tile to one in the frame (:func:`region_of`), ``turn``
     (2, 2) is the quarter turn that is nearest to them, ``table`` the interpolation's. ``colours`` (2, 2) says
     which channel each pixel of a CFA's cell has, -1 for mono. ``levels`` (tiles, channels, 3) are added after
-    ``scale``, as a plane over the tile. ``undershoot`` is how far below its neighbours an interpolated value
-    may be; ``zero`` (channels) is about the sky's level. ``demosaicing`` is for a mosaic.
+    ``scale``, as a plane over the tile. ``noise`` is that of a pixel of the frame; where the table is
+    ``stretched``, ``undershoot`` is how far below its neighbours an interpolated value may be. ``zero``
+    (channels) is about the sky's level. ``demosaicing`` is for a mosaic.
     """
 
     maps: NDArray[np.float64]
@@ -45,6 +47,8 @@ class Course(NamedTuple):
     colours: NDArray[np.int64]
     scale: np.float32
     levels: Plane
+    noise: np.float32
+    stretched: bool
     undershoot: np.float32
     zero: Plane
     demosaicing: Demosaicing = Demosaicing()
@@ -78,8 +82,9 @@ def registered(frame, course, tile, values, there):  # type: ignore[no-untyped-d
     if cfa:
         _coloured(mosaic, course, region.x0, region.y0, piece)
     for channel in range(channels):
-        ringing = brightest - course.zero[channel] > _RINGING * course.undershoot
-        _resampled(piece[channel], region, course, ringing, values[channel])
+        sky = (course.zero[channel] - course.levels[tile, channel, 0]) / course.scale
+        bright = sky + (_RINGING * course.undershoot if course.stretched else EDGE * course.noise)
+        _resampled(piece[channel], region, course, brightest > bright, bright, values[channel])
         _level(values[channel], course.scale, course.levels[tile, channel])
     return True
 
@@ -100,8 +105,8 @@ def _coloured(mosaic, course, x0, y0, planes):  # type: ignore[no-untyped-def]
 
 
 @kernel(fast=True)
-def _resampled(piece, region, course, ringing, values):  # type: ignore[no-untyped-def]
-    """Fill a tile's ``values`` from a calibrated ``piece``; where there is ``ringing``, hold its dips up."""
+def _resampled(piece, region, course, ringing, bright, values):  # type: ignore[no-untyped-def]
+    """Fill a tile's ``values`` from a calibrated ``piece``, and take out what ``ringing`` there may be."""
     low = np.empty(values.shape, np.float32)
     if region.steep:
         directly(piece, course.table, region, values, low)
@@ -110,12 +115,14 @@ def _resampled(piece, region, course, ringing, values):  # type: ignore[no-untyp
         between = np.empty((piece.shape[0], values.shape[1]), np.float32)
         along_rows(piece, course.table, line, between)
         along_columns(between, course.table, region, values)
-        if ringing:
+        if ringing and course.stretched:
             lowest(piece, line, region, low)
-    if ringing:
+    if ringing and course.stretched:
         for v in range(values.shape[0]):
             for u in range(values.shape[1]):
                 values[v, u] = max(values[v, u], low[v, u] - course.undershoot)
+    elif ringing:
+        hold(piece, region, course.table.shape[1], course.noise, bright, values)
 
 
 @kernel(fast=True)

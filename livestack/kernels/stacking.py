@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from livestack.kernels.keys import LARGEST_CODE
+from livestack.kernels.keys import Codes, coded, decoded, key_of
 from livestack.kernels.registering import registered
 from livestack.kernels.tiles import TILE_COLUMNS, TILE_ROWS
 from numerics.compiling import kernel
@@ -42,12 +42,12 @@ class Stack(NamedTuple):
 
 
 class Weight(NamedTuple):
-    """A frame's weight, its class, and the coding of its values: ``zero`` (channels) and codes a √ADU."""
+    """A frame's weight, its class as keys hold it, and its values' coding around ``zero`` (channels)."""
 
     weight: np.float32
-    number: int
+    number: np.int32
     zero: Plane
-    per_root: np.float32
+    codes: Codes
 
 
 @kernel(fast=True)
@@ -60,17 +60,12 @@ def _accumulate(  # type: ignore[no-untyped-def]
     done.
     """
     row = np.uintp(v)
-    per_root, number = weight.per_root, weight.number
-    inverse = np.float32(1) / (per_root * per_root)
-    own, limit = weight.weight, np.float32(LARGEST_CODE)
-    half = np.float32(0.5)
+    codes, own, number = weight.codes, weight.weight, weight.number
     for k in range(end - begin):
         u = np.uintp(begin + k)
-        away = values[row, u] - zero
-        code = np.int32(min(np.sqrt(abs(away)) * per_root + half, limit))
-        code = -code if away < 0 else code
-        key = np.int16(code * 8 + number)
-        value = np.float32(code * abs(code)) * inverse
+        code = coded(values[row, u] - zero, codes)
+        key = key_of(code, number, codes)
+        value = decoded(code, codes)
         before = old[u]
         step = value - mean[row, u]
         change = step * (own / (before + own))

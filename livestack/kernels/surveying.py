@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from livestack.kernels.frames import calibrate_row, calibrated, first_at, shape_of
+from measure.kernels.frames import calibrate_row, calibrated, first_at, shape_of
 from numerics.compiling import kernel
 
 BAND_ROWS = 48

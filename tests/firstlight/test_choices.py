@@ -14,7 +14,7 @@ import pytest
 from firstlight.choices import gist, in_a_line
 from firstlight.choosing import choose, model_temp_c
 from firstlight.errors import FirstlightError
-from firstlight.events import CalibrationChosen, Event, MasterBuilt, Stamped
+from firstlight.events import AdviceGiven, CalibrationChosen, Event, MasterBuilt, Stamped
 from firstlight.stack_calibration import Wanted
 from firstlight.stack_files import stack_files
 from firstlight.stack_job import StackJob
@@ -28,7 +28,7 @@ from library.frames import FrameKind, FrameMeta
 from library.reading import open_image, read_frame, read_meta
 from library.store import Library
 from library.writing import encode_image, write_image
-from livestack.events import SubAccepted
+from livestack.events import SubAccepted, SubRejected
 from tests.livestack.sky import Sky, motion, quantised
 from tui.cli import main
 
@@ -108,6 +108,25 @@ def test_the_live_stack_s_header_says_what_it_was_calibrated_with_and_why(
     assert "calibration of 3 subs: dark: exact: DARK.fits: 20 frames" in told
     assert "calibration of 1 sub: dark: temperature: WARM.fits: 20 frames, +5.0 degC from the frame" in told
     assert "flat: missing: there is no master flat" in told
+
+
+def test_a_sub_that_is_out_does_not_count_in_the_advice(tmp_path: Path) -> None:
+    """The last one shows another field, and saturated stars only."""
+    said: list[Event] = []
+    elsewhere = Sky(seed=5, flux_range=(2e6, 8e6), n_stars=60)
+    with Stacks(tmp_path / "state", tmp_path, "M 27", said.append) as stacks:
+        for number in range(3):
+            path = light_file(tmp_path / f"l{number}.fits", number)
+            stacks.add(Job(frame_id=str(number), path=str(path)))
+        path = light_file(tmp_path / "other.fits", 3)
+        pixels = quantised(elsewhere.expose(motion(), np.random.default_rng(9)))
+        write_image(path, pixels, [*CARDS, ("IMAGETYP", "Light Frame", "")])
+        stacks.add(Job(frame_id="other", path=str(path)))
+        stacks.refresh()
+    assert sum(isinstance(each, SubAccepted) for each in said) == 3
+    assert [each.reason for each in said if isinstance(each, SubRejected)] == ["no match"]
+    advice = [each.advice for each in said if isinstance(each, AdviceGiven)][-1]
+    assert not advice.sub_length.saturating
 
 
 def test_the_log_tells_it_in_a_line_and_warns_of_what_does_not_fit(library: Library) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.io import fits
 
 from firstlight.errors import FirstlightError
 from firstlight.folder_watch import SETTLED_S, FolderWatch
@@ -63,6 +64,19 @@ def test_a_file_written_bit_by_bit_is_taken_when_whole_however_slow_the_writer(w
         for start in range(0, len(FITS), 2880):
             file.write(FITS[start : start + 2880])
             if start + 2880 < len(FITS):
+                assert watched.after(3 * SETTLED_S) == []
+    assert watched.after(2 * SETTLED_S) == ["slow.fits"]
+
+
+def test_a_picture_behind_a_thumbnail_is_waited_for(watched: Watched, tmp_path: Path) -> None:
+    picture = np.full((90, 100), 400, np.uint16)
+    hdus = [fits.PrimaryHDU(), fits.ImageHDU(picture[::3, ::3], name="THUMBNAIL"), fits.ImageHDU(picture)]
+    fits.HDUList(hdus).writeto(tmp_path / "whole.fits")
+    data = (tmp_path / "whole.fits").read_bytes()
+    with (watched.folder / "slow.fits").open("wb", buffering=0) as file:
+        for start in range(0, len(data), 2880):
+            file.write(data[start : start + 2880])
+            if start + 2880 < len(data):
                 assert watched.after(3 * SETTLED_S) == []
     assert watched.after(2 * SETTLED_S) == ["slow.fits"]
 

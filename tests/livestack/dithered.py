@@ -13,7 +13,6 @@ from scipy.special import erf
 
 from livestack.demosaics import Demosaic
 from livestack.geometry import Matrix
-from livestack.kernels.frames import Frame
 from livestack.kernels.keys import Coding
 from livestack.masters import Masters
 from livestack.normalise import Surface
@@ -21,6 +20,7 @@ from livestack.placing import Placed
 from livestack.planes import Light, Planes
 from livestack.survey import Patches, framed
 from livestack.warp import Bend, Warp
+from measure.kernels.frames import Frame
 from tests.livestack.sky import motion, spoil
 
 SHAPE = (96, 128)
@@ -48,7 +48,7 @@ def shot(
     bend: Bend | None = None,
     scale: float = 1.0,
     level: Sequence[float] = (0.0,),
-    number: int = 0,
+    weight: float = 1.0,
     bayer: str | None = None,
     noise_adu: float = NOISE,
 ) -> Shot:
@@ -60,7 +60,7 @@ def shot(
         warp=Warp(np.eye(3) if matrix is None else matrix, bend),
         scale=scale,
         surface=Surface(coefficients, np.zeros(2), 1.0),
-        number=number,
+        weight=weight,
         noise_adu=noise_adu,
         patches=Patches(),
     )

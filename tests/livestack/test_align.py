@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from livestack.align import Lost, Transform, find_transform
 from livestack.geometry import Matrix, apply, fit_affine, fit_similarity, rotation_deg, scale
-from measure.stars import Stars, detect
+from measure.stars import Stars
 from tests.livestack.sky import Sky, motion
+from tests.support.sep_stars import detect
 
 SHAPE = (360, 480)
 CORNERS = np.array([[0.0, 0.0], [479, 0], [0, 359], [479, 359]])

@@ -82,11 +82,12 @@ def night(slower: float = 1.0) -> Night:
         assert isinstance(outcome.event, SubAccepted), outcome.event
         assert outcome.placed is not None
         assert outcome.stars is not None
+        assert outcome.extended is not None
         middle = middle_of(one.meta)
         assert middle is not None
         subs.append(one)
         placed.append(CometSub(open=again(one), placed=outcome.placed, when=middle))
-        seen.append(Sightings(middle, outcome.placed.warp.forwards(outcome.stars.xy)))
+        seen.append(Sightings.of(middle, outcome.stars, outcome.extended, outcome.placed.warp))
     return Night(subs, stack, placed, seen)
 
 
@@ -132,6 +133,37 @@ def test_a_sky_of_stars_alone_has_no_comet() -> None:
         )
         for i in range(20)
     ]
+    with pytest.raises(CometError, match="mark the comet"):
+        find_motion(seen)
+
+
+@pytest.mark.parametrize("artefact", ["trails", "warm pixels", "a halo"])
+def test_what_is_brighter_than_the_comet_does_not_hide_it(artefact: str) -> None:
+    """Trails in many subs, warm pixels that the sky drifts over, a halo that breaks into many sources."""
+    rng = np.random.default_rng(14)
+    stars, warm = rng.uniform(0, 900, (200, 2)), rng.uniform(0, 900, (120, 2))
+    seen = []
+    for i in range(20):
+        drift = np.array([1.5, -0.9]) * i
+        comet = np.array([200.0, 300.0]) + np.array([2.2, 1.4]) * i
+        along = rng.uniform(0, 900, 150)
+        false = {
+            "trails": np.column_stack((along, 50 * i + 0.3 * along)),
+            "warm pixels": warm + drift,
+            "a halo": np.array([600.0, 500.0]) + rng.normal(0, 40, (80, 2)),
+        }[artefact]
+        places = np.concatenate((false, stars, comet[None]))
+        seen.append(Sightings(when(i), places + rng.normal(0, 0.15, places.shape)))
+    found = find_motion(seen)
+    assert found.at(when(0)) == pytest.approx([200.0, 300.0], abs=0.5)
+    assert found.at(when(19)) == pytest.approx([241.8, 326.6], abs=0.5)
+
+
+def test_warm_pixels_alone_are_no_comet() -> None:
+    rng = np.random.default_rng(15)
+    stars, warm = rng.uniform(0, 900, (200, 2)), rng.uniform(0, 900, (120, 2))
+    drift = np.array([1.5, -0.9])
+    seen = [Sightings(when(i), np.concatenate((warm + i * drift, stars))) for i in range(20)]
     with pytest.raises(CometError, match="mark the comet"):
         find_motion(seen)
 

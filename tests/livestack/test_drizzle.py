@@ -70,7 +70,7 @@ def test_every_count_and_every_pixel_of_a_sub_arrives(
     raw = np.random.default_rng(5).uniform(0, 1000, small).astype(np.float32)
     matrix = motion(x + 45, y + 50, turn, small)
     matrix[:2] = coarser * matrix[:2] + [[0, 0, 70 * (1 - coarser)], [0, 0, 70 * (1 - coarser)]]
-    done = drizzle([shot(raw, matrix, number=2)], canvas, scale=scale, pixfrac=pixfrac)
+    done = drizzle([shot(raw, matrix, weight=0.5)], canvas, scale=scale, pixfrac=pixfrac)
     weight = 0.5 * (scale * coarser) ** 2
     assert done.weights.sum(dtype=np.float64) == pytest.approx(weight * raw.size, rel=1e-4)
     arrived = np.nansum(np.float64(done.pixels) * done.weights)
@@ -79,7 +79,7 @@ def test_every_count_and_every_pixel_of_a_sub_arrives(
 
 @pytest.mark.parametrize("scale", [1.0, 2.0, 3.0])
 def test_level_and_weight_are_the_reference_s_at_any_scale(scale: float) -> None:
-    shots = [shot(np.full(SHAPE, SKY), m, number=4) for m in dithers(60, rotation_deg=2.0)]
+    shots = [shot(np.full(SHAPE, SKY), m, weight=0.25) for m in dithers(60, rotation_deg=2.0)]
     done = drizzle(shots, SHAPE, scale=scale, pixfrac=0.8)
     inside = (slice(int(10 * scale), int(-10 * scale)),) * 2
     np.testing.assert_allclose(done.pixels[inside], SKY, rtol=1e-5)
@@ -89,8 +89,8 @@ def test_level_and_weight_are_the_reference_s_at_any_scale(scale: float) -> None
 
 def test_a_sub_is_brought_to_the_reference_s_scale_and_level_by_its_weight() -> None:
     shots = [
-        shot(np.full(SHAPE, 500.0), number=0),
-        shot(np.full(SHAPE, 300.0), scale=2.0, level=(-70.0,), number=2),
+        shot(np.full(SHAPE, 500.0), weight=1.0),
+        shot(np.full(SHAPE, 300.0), scale=2.0, level=(-70.0,), weight=0.5),
     ]
     done = drizzle(shots, SHAPE, scale=2, pixfrac=1)
     np.testing.assert_allclose(done.pixels, (500 + 0.5 * 530) / 1.5, rtol=1e-5)

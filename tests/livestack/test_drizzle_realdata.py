@@ -12,11 +12,12 @@ from library.reading import read_frame
 from livestack.drizzle import Reference, drizzle
 from livestack.drizzled import filled
 from livestack.engine import LiveStack, Sub
-from livestack.kernels.frames import Frame
 from livestack.masters import Masters
 from livestack.placing import Placed
 from livestack.survey import counts, framed
-from measure.stars import detect, typical_fwhm_px
+from measure.kernels.frames import Frame
+from measure.stars import typical_fwhm_px
+from tests.support.sep_stars import detect
 
 pytestmark = pytest.mark.realdata
 

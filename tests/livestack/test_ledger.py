@@ -35,7 +35,7 @@ def placed(n_patches: int = 0) -> Placed:
         warp=Warp(RNG.normal(size=(3, 3)), Bend(np.array([3.0, 4.0]), 99.0, RNG.normal(size=(10, 2)))),
         scale=1 / 3,
         surface=Surface(RNG.normal(size=(1, 6)), np.array([1.0, 2.0]), 3.0),
-        number=2,
+        weight=0.7,
         noise_adu=12.3456789,
         patches=Patches(where, RNG.normal(size=n_patches).astype(np.float32)),
         dark_factor=0.1,

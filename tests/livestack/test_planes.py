@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,15 +12,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from livestack.geometry import Matrix
-from livestack.kernels.keys import CLASS_WEIGHTS, Coding, weight_class
+from livestack.kernels.keys import Coding
 from livestack.masters import Masters
 from livestack.normalise import Mesh, background_mesh, level_surface
 from livestack.placing import Interpolation, Placed
 from livestack.planes import Integrated, Light, Planes
 from livestack.survey import Patches, survey_frame
 from livestack.warp import Bend, Warp
-from measure.stars import detect, typical_fwhm_px
+from measure.stars import typical_fwhm_px
 from tests.livestack.sky import draw_stars, motion
+from tests.support.sep_stars import detect
 
 SHAPE = (200, 640)
 LEVEL, SIGMA = 500.0, 10.0
@@ -43,7 +45,7 @@ def light(
     *,
     noise_adu: float = SIGMA,
     bayer: str | None = None,
-    number: int = 0,
+    weight: float = 1.0,
     shape: tuple[int, int] | None = None,
 ) -> Light:
     warp = warp or Warp(np.eye(3))
@@ -53,7 +55,7 @@ def light(
         warp=warp,
         scale=1.0,
         surface=nothing,
-        number=number,
+        weight=weight,
         noise_adu=noise_adu,
         patches=Patches(),
     )
@@ -230,10 +232,10 @@ def subs(n: int, seed: int, shape: tuple[int, int] = SHAPE) -> list[Frame]:
     return [rng.normal(LEVEL, SIGMA, shape).astype(np.float32) for _ in range(n)]
 
 
-def stacked(frames: list[Frame], numbers: list[int] | None = None) -> Planes:
+def stacked(frames: list[Frame], weights: Sequence[float] | None = None) -> Planes:
     stack = planes(frames[0].shape)
-    for frame, number in zip(frames, numbers or [0] * len(frames), strict=True):
-        stack.add(light(frame, number=number))
+    for frame, weight in zip(frames, weights or [1.0] * len(frames), strict=True):
+        stack.add(light(frame, weight=weight))
     return stack
 
 
@@ -242,12 +244,12 @@ def stacked(frames: list[Frame], numbers: list[int] | None = None) -> Planes:
 def test_the_order_of_arrival_does_not_matter(order: list[int], seed: int) -> None:
     frames = subs(7, seed, (64, 80))
     rng = np.random.default_rng(seed)
-    numbers = [int(n) for n in rng.integers(0, 5, 7)]
+    weights = rng.uniform(0.1, 1, 7).tolist()
     for frame in frames:
         frame[rng.integers(0, 64, 40), rng.integers(0, 80, 40)] += 900
         frame[:, : rng.integers(0, 20)] = np.nan
-    one = stacked(frames, numbers).picture()
-    other = stacked([frames[i] for i in order], [numbers[i] for i in order]).picture()
+    one = stacked(frames, weights).picture()
+    other = stacked([frames[i] for i in order], [weights[i] for i in order]).picture()
     assert np.abs(one.pixels - other.pixels).max() < 1e-3 * SIGMA
     assert (one.coverage == other.coverage).all()
 
@@ -264,10 +266,9 @@ def test_weights_give_what_the_weighted_mean_of_unequal_subs_can() -> None:
     rng = np.random.default_rng(1)
     sigmas = np.array([8.0, 10.0, 14.0, 25.0, 11.0, 9.0, 18.0, 30.0, 10.0, 12.0])
     frames = [rng.normal(LEVEL, sigma, SHAPE).astype(np.float32) for sigma in sigmas]
-    numbers = [weight_class((8.0 / sigma) ** 2) for sigma in sigmas]
+    weights = ((8.0 / sigmas) ** 2).tolist()
     ideal = 1 / np.sqrt((1 / sigmas**2).sum())
-    assert stacked(frames, numbers).picture().pixels.std() < 1.03 * ideal
-    assert CLASS_WEIGHTS[weight_class(0.5)] == pytest.approx(0.5)
+    assert stacked(frames, weights).picture().pixels.std() < 1.03 * ideal
 
 
 @pytest.mark.parametrize("n", [3, 5, 10, 30])
@@ -276,15 +277,15 @@ def test_what_flies_through_is_not_in_the_picture(n: int, unequal: bool) -> None
     """The error of the hit pixels stays near that of a mean that knows the hits."""
     rng = np.random.default_rng(n)
     frames = subs(n, n)
-    numbers = [int(k) for k in rng.integers(0, 3, n)] if unequal else [0] * n
+    weights = rng.uniform(0.4, 1, n) if unequal else np.ones(n)
     hits = np.zeros((n, *SHAPE), dtype=bool)
-    for frame, hit, number in zip(frames, hits, numbers, strict=True):
-        frame[:] = LEVEL + (frame - LEVEL) / np.sqrt(CLASS_WEIGHTS[number])
+    for frame, hit, weight in zip(frames, hits, weights, strict=True):
+        frame[:] = LEVEL + (frame - LEVEL) / np.sqrt(weight)
         hit[rng.integers(0, SHAPE[0], 200), rng.integers(0, SHAPE[1], 200)] = True
         hit[rng.integers(0, SHAPE[0])] |= rng.random() < 0.4
         frame[hit] += rng.uniform(200, 3000, int(hit.sum()))
-    done = stacked(frames, numbers).picture().pixels
-    values, weights = np.array(frames), np.array([CLASS_WEIGHTS[number] for number in numbers])
+    done = stacked(frames, weights.tolist()).picture().pixels
+    values = np.array(frames)
     judged = hits.any(axis=0) & (hits.sum(axis=0) <= max(1, min(2, n - 2)))
     kept = weights[:, None, None] * ~hits
     with np.errstate(invalid="ignore"):

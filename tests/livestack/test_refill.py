@@ -18,6 +18,7 @@ from livestack.dark_scaling import take_apart
 from livestack.engine import LiveStack
 from livestack.errors import LiveStackError
 from livestack.events import SubAccepted
+from livestack.kernels.keys import class_weight
 from livestack.masters import Masters, prepare
 from livestack.planes import Planes
 from livestack.restack import Source, SourceError, StoredSub, exact, refill
@@ -38,7 +39,7 @@ def subs_of(n: int) -> list[Kept]:
             shot(
                 rng.normal(LEVEL, SIGMA, SHAPE),
                 motion(i, -i, turns[i % 4], SHAPE),
-                number=i % 3,
+                weight=class_weight(-(i % 3)),
                 noise_adu=SIGMA,
             )
         )

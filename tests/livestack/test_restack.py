@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from library.methods import efficiency
 from livestack.errors import LiveStackError
-from livestack.kernels.keys import CLASS_WEIGHTS
+from livestack.kernels.keys import class_weight
 from livestack.restack import exact
 from livestack.restack_methods import METHODS, stacking_method
 from livestack.warp import Bend
@@ -36,7 +36,7 @@ def noisy(n: int, seed: int, *, stars: bool = False) -> list[Kept]:
             draw_stars(frame, there, rng.uniform(2e3, 1e5, 30), 2.6)
         frame[rng.integers(0, SHAPE[0], 80), rng.integers(0, SHAPE[1], 80)] += rng.uniform(300, 4000, 80)
         frame[:, : rng.integers(0, 20)] = np.nan
-        subs.append(kept(shot(frame, matrix, number=int(rng.integers(0, 4)), noise_adu=SIGMA)))
+        subs.append(kept(shot(frame, matrix, weight=float(rng.uniform(0.2, 1)), noise_adu=SIGMA)))
     return subs
 
 
@@ -108,7 +108,10 @@ def test_subs_land_where_the_live_stack_puts_them(bayer: str | None, angle: floa
 
 def test_without_outliers_the_mean_is_that_of_the_live_stack() -> None:
     rng = np.random.default_rng(4)
-    subs = [kept(shot(rng.normal(LEVEL, SIGMA, SHAPE), number=i % 3, noise_adu=SIGMA)) for i in range(8)]
+    subs = [
+        kept(shot(rng.normal(LEVEL, SIGMA, SHAPE), weight=class_weight(-(i % 3)), noise_adu=SIGMA))
+        for i in range(8)
+    ]
     tiles = live(subs, LEVEL).state()["mean"]
     assert len(tiles) == 2, "two tiles above each other"
     grown = tiles[:, 0].reshape(-1, tiles.shape[-1])[: SHAPE[0], : SHAPE[1]] + LEVEL
@@ -131,11 +134,11 @@ def test_noise_falls_as_the_root_of_n(method: str, n: int) -> None:
 
 def test_weights_make_the_mean_of_unequal_subs_the_best_one() -> None:
     rng = np.random.default_rng(6)
-    numbers = [0, 1, 2, 4, 6, 0, 3, 5]
-    sigmas = 10 / np.sqrt(CLASS_WEIGHTS[numbers])
+    weights = np.array([1, 0.7, 0.5, 0.25, 0.1, 1, 0.3, 0.001])
+    sigmas = 10 / np.sqrt(weights)
     subs = [
-        kept(shot(rng.normal(LEVEL, sigma, SHAPE), number=number, noise_adu=float(sigma)))
-        for sigma, number in zip(sigmas, numbers, strict=True)
+        kept(shot(rng.normal(LEVEL, sigma, SHAPE), weight=float(weight), noise_adu=float(sigma)))
+        for sigma, weight in zip(sigmas, weights, strict=True)
     ]
     assert restacked(subs, "mean", LEVEL).pixels.std() == pytest.approx(
         (1 / sigmas**2).sum() ** -0.5, rel=0.02

@@ -22,7 +22,8 @@ from library.writing import write_image
 from livestack.align import Transform, find_transform
 from livestack.engine import LiveStack, Sub
 from livestack.events import SubAccepted
-from measure.stars import SIGMA_TO_FWHM, detect, typical_fwhm_px
+from measure.stars import SIGMA_TO_FWHM, typical_fwhm_px
+from tests.support.sep_stars import detect
 
 pytestmark = [pytest.mark.slow, pytest.mark.siril, pytest.mark.realdata]
 

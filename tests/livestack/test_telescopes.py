@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from livestack.engine import LiveStack, Outcome, Sub
 from livestack.events import SubAccepted, SubRejected
 from livestack.geometry import Matrix, apply, size
-from measure.stars import detect
 from tests.livestack.sky import Sky, draw_stars, motion, sub
 from tests.livestack.truth import apart, photometry
+from tests.support.sep_stars import detect
 
 Frame = NDArray[np.float64]
 

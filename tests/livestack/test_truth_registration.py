@@ -7,8 +7,8 @@ import pytest
 
 from livestack.engine import LiveStack
 from livestack.geometry import Points
-from measure.stars import detect
 from tests.livestack.truth import Observatory, Pose, optics, taken, warp_of
+from tests.support.sep_stars import detect
 
 LIMIT_PX = 0.05
 BRIGHT_E = 5e4

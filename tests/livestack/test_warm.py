@@ -18,7 +18,8 @@ import numpy as np
 from livestack.engine import LiveStack
 from livestack.kernels.judging import judged_mean
 from livestack.kernels.stacking import stack_tiles
-from livestack.kernels.starring import measure, peaks
+from measure.kernels.peaks import peaks
+from measure.kernels.star_shapes import measure
 from livestack.kernels.surveying import survey
 from livestack.warm import warm_up
 from tests.livestack.sky import Sky, motion, sub

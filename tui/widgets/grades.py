@@ -16,12 +16,12 @@ COLUMNS = (
     ("sky", 7, "background_adu", ".0f"),
     ("transp", 7, "transparency", ".2f"),
     ("rms", 6, "rms_px", ".2f"),
-    ("weight", 7, "weight", ".2f"),
+    ("weight", 7, "weight", ".3g"),
 )
 """Heading, width, field of a sub, format."""
 
 _HEAD = f"{'sub':>6} {'filter':<6}" + "".join(f"{name:>{width}}" for name, width, *_ in COLUMNS) + "  verdict"
-_NAMED = {"stack": "cannot be stacked", "rules": "by the rules", "hand": "by hand"}
+_NAMED = {"stack": "cannot be stacked", "rules": "by the rules", "hand": "by hand", "weight": "by its weight"}
 
 
 class Grades(Panel):

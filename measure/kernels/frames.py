@@ -15,6 +15,12 @@ FLAT_UNIT = np.float32(20_000)
 """A response of one, in a flat's 16 bits."""
 
 
+NO_PLANE: Plane = np.empty((0, 0), np.float32)
+NO_RESPONSE: NDArray[np.uint16] = np.empty((0, 0), np.uint16)
+NO_PLACES = np.empty(0, np.int64), np.empty(0, np.float32)
+"""What a :class:`Frame` holds for what it does not have."""
+
+
 class Frame(NamedTuple):
     """A frame (h, w), in ``raw`` or in ``plane``; the other is empty. So loops are compiled once for both.
 

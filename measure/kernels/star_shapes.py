@@ -1,74 +1,34 @@
-"""Stars of a raw frame: peaks in its small picture, measured on the full pixels."""
+"""Position, width and flux of stars, measured on the full pixels of a raw frame."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from livestack.kernels.frames import calibrated, first_at, pixel, shape_of
+from measure.kernels.frames import calibrated, first_at, pixel, shape_of
 from numerics.compiling import kernel
 
-_ROUNDS = 12
+_ROUNDS, _MORE_ROUNDS = 12, 60
+_WIDE_HALF = 20
+"""In wider windows lie discs and rings: rounds begin with a wide weight, and there may be more of them."""
 _SETTLED = 2e-4
 """Rounds end when they move a star by fewer pixels than this, and change its variances by ten times that."""
 _REACH_SIGMA = 4.5  # where the weight has fallen to 4e-5
 _MIN_VARIANCE = 0.12
-
-
-@kernel(fast=True)
-def peaks(flat, threshold, xs, ys, heights):  # type: ignore[no-untyped-def]
-    """List the local maxima of ``flat`` (H, W), smoothed by 1-2-1 both ways, that reach ``threshold``.
-
-    Fills ``xs``, ``ys`` and ``heights`` and returns how many there are, at most as many as these hold.
-    """
-    height, width = flat.shape
-    n = 0
-    rows = np.zeros((3, width), np.float32)  # three smoothed rows, in turn
-    quarter, half = np.float32(0.25), np.float32(0.5)
-    for y in range(1, height):
-        if y < height - 1:
-            up, here, down = flat[y - 1], flat[y], flat[y + 1]
-            target = rows[y % 3]
-            for x in range(1, width - 1):
-                left = quarter * (up[x - 1] + down[x - 1]) + half * here[x - 1]
-                middle = quarter * (up[x] + down[x]) + half * here[x]
-                right = quarter * (up[x + 1] + down[x + 1]) + half * here[x + 1]
-                target[x] = quarter * (left + right) + half * middle
-        else:
-            for x in range(width):
-                rows[y % 3, x] = 0
-        if y < 3:
-            continue
-        above, line, below = rows[(y - 2) % 3], rows[(y - 1) % 3], rows[y % 3]
-        for x in range(2, width - 2):
-            value = line[x]
-            if value < threshold:
-                continue
-            if (
-                value > line[x - 1]
-                and value >= line[x + 1]
-                and value > above[x]
-                and value >= below[x]
-                and value > above[x - 1]
-                and value > above[x + 1]
-                and value >= below[x - 1]
-                and value >= below[x + 1]
-            ):
-                if n == len(xs):
-                    return n
-                xs[n], ys[n], heights[n] = x, y - 1, value
-                n += 1
-    return n
+WINDOW_SIGMA = 1.5
+"""The widest star that is measured has half a window over so many standard deviations."""
 
 
 @kernel(fast=True)
 def measure(  # type: ignore[no-untyped-def]
-    first, last, frame, saturation, x, y, level, half, radius, mosaic, shape, flux, peak, full
+    first, last, frame, saturation, x, y, level, half, radius, mosaic, shape, boxes, flux, peak, full
 ):
     """Measure some of the N stars at about (``x``, ``y``) of a raw frame over the sky ``level`` (N).
 
-    ``shape`` (N, 5) receives x, y and the variances xx, yy, xy by adaptive moments (Bernstein & Jarvis 2002,
-    see :mod:`measure.moments`), not-a-number for what is no star; ``flux`` the sum within ``radius``;
-    ``peak`` the highest pixel; ``full`` whether a pixel in reach of the core is saturated. Of a ``mosaic``,
+    ``shape`` (N, 5) receives x, y and the variances xx, yy, xy by adaptive moments: the weight is a
+    Gaussian matched to the star itself (Bernstein & Jarvis 2002, AJ 123, 583), so that a width does not
+    hang on the signal-to-noise ratio; not-a-number for what is no star; ``boxes`` (N, 2) the sums of the 3×3
+    and 5×5 pixels around it; ``flux`` the sum within ``radius``; ``peak`` the highest pixel; ``full``
+    whether a pixel in reach of the core is saturated. Of a ``mosaic``,
     2×2 pixels are averaged first: they hold every colour wherever they lie, and widen a star about as much as
     a demosaic does.
     """
@@ -77,6 +37,8 @@ def measure(  # type: ignore[no-untyped-def]
     places, values = frame.places, frame.values
     height, width = shape_of(frame)
     side = 2 * half + 1
+    wide = half > _WIDE_HALF
+    rounds, start = _MORE_ROUNDS if wide else _ROUNDS, (half / 8.0) ** 2 if wide else 2.0
     profile = np.empty(side, np.float64)
     for n in range(first, last):
         column, row = int(np.round(x[n])), int(np.round(y[n]))
@@ -114,10 +76,10 @@ def measure(  # type: ignore[no-untyped-def]
                     highest = max(highest, value)
         peak[n] = highest
         cx, cy = x[n] - column, y[n] - row
-        xx, yy, xy = 2.0, 2.0, 0.0
-        largest = (half / 1.5) ** 2
+        xx, yy, xy = start, start, 0.0
+        largest = (half / WINDOW_SIGMA) ** 2
         lost = False
-        for _ in range(_ROUNDS):
+        for _ in range(rounds):
             determinant = xx * yy - xy * xy
             a, b, c = yy / determinant, xx / determinant, xy / determinant
             total, sx, sy, sxx, syy, sxy = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
@@ -161,7 +123,7 @@ def measure(  # type: ignore[no-untyped-def]
         if lost or np.hypot(cx, cy) > half / 2:
             for k in range(5):
                 shape[n, k] = np.nan
-            flux[n] = np.nan
+            flux[n] = boxes[n, 0] = boxes[n, 1] = np.nan
             continue
         aside = 0.5 if mosaic else 0.0  # where a mean of 2×2 pixels lies
         shape[n, 0], shape[n, 1] = column + cx + aside, row + cy + aside
@@ -174,3 +136,10 @@ def measure(  # type: ignore[no-untyped-def]
                 if inside > 0:
                     total += stamp[j, i] * min(inside, 1.0)
         flux[n] = total
+        column, row = int(np.round(half + cx)), int(np.round(half + cy))
+        for k in range(2):
+            total, reach = 0.0, k + 1
+            for j in range(max(row - reach, 0), min(row + reach + 1, side)):
+                for i in range(max(column - reach, 0), min(column + reach + 1, side)):
+                    total += stamp[j, i]
+            boxes[n, k] = total

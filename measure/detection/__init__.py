@@ -1,0 +1,1 @@
+"""Which of a picture's peaks are stars."""

@@ -1,0 +1,1 @@
+"""Compiled loops that turn pixels into numbers."""
