@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livestack.dark_scaling import Scaling
+from livestack.demosaics import DEFAULT, Demosaic
 from livestack.geometry import size
 from livestack.kernels.keys import Coding
 from livestack.look import Look
 from livestack.masters import Masters
 from livestack.normalise import Mesh, level_surface
-from livestack.placing import Demosaic, Interpolation, Placed
+from livestack.placing import Interpolation, Placed
 from livestack.planes import Light, Planes
 from livestack.survey import Raw, picture_shape
 from livestack.warp import Warp
@@ -142,7 +143,7 @@ class FilterStack:
         scale: float | None,
         *,
         fwhm_power: float,
-        demosaic: Demosaic = "fine",
+        demosaic: Demosaic = DEFAULT,
         interpolation: Interpolation | None = None,
     ) -> Placed:
         """How a sub goes in that is to be multiplied by ``scale``; None leaves the founding one as it is."""
