@@ -216,6 +216,43 @@ def test_weights_are_the_squares_of_the_signal_to_noise_ratios() -> None:
         assert found[seconds] == pytest.approx(worth[seconds] / worth[10.0], rel=0.15)
 
 
+# Sharp subs among wide ones
+
+
+@pytest.mark.parametrize("bayer", [None, "RGGB"])
+@pytest.mark.parametrize(
+    "widths", [(3.0, 5.6, 5.6, 5.6, 5.6), (3.0, 3.0, 5.6, 5.6, 5.6), (3.0, 5.0, 3.0, 5.0)]
+)
+def test_sharp_subs_among_much_wider_ones_keep_their_flux(
+    widths: tuple[float, ...], bayer: str | None
+) -> None:
+    """And what flies through is gone all the same, but for one pixel in a hundred beside it in mosaics."""
+    sky = Sky(n_stars=30, seed=3, flux_range=(60_000.0, 300_000.0))
+    stack, rng = LiveStack(), np.random.default_rng(8)
+    for n, width in enumerate(widths):
+        frame = sky.expose(motion(0.7 * n, -0.4 * n), rng, fwhm_px=width)
+        placed = stack.place(taken(frame, str(n), bayer=bayer)).placed  # a trail might hide stars
+        assert placed is not None
+        if n == 1:
+            frame[200:204] += 3000
+        stack.again(taken(frame, str(n), bayer=bayer), placed)
+    pixels = stack.snapshot("L").pixels
+    grey = pixels if pixels.ndim == 2 else pixels.mean(axis=2)
+    grey = grey - np.median(grey)
+    y, x = np.mgrid[: sky.shape[0], : sky.shape[1]]
+    shares = []
+    for (px, py), flux in zip(sky.positions, sky.fluxes, strict=True):
+        others = np.hypot(*(sky.positions - (px, py)).T)
+        if 20 < px < 460 and 20 < py < 340 and abs(py - 201) > 25 and np.sort(others)[1] > 26:
+            shares.append(grey[(x - px) ** 2 + (y - py) ** 2 < 13**2].sum() / flux)
+    assert len(shares) >= 5
+    assert np.median(shares) == pytest.approx(1.0, abs=0.01)
+    far = np.min([np.hypot(x - px, y - py) for px, py in sky.positions], axis=0) > 15
+    trail = grey[195:209][far[195:209]]
+    assert abs(np.median(trail)) < 12
+    assert np.percentile(np.abs(trail), 99) < (40 if bayer is None else 200)  # a demosaic's own dips
+
+
 # A kept stack whose subs are too far apart for one window
 
 
