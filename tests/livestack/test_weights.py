@@ -128,18 +128,18 @@ def test_what_flies_through_is_gone_from_long_and_short_subs_alike(hit: int) -> 
 
 
 @given(
-    st.lists(st.floats(0, 70_000), min_size=20, max_size=20), st.sampled_from([0.5, 200.0, 3000.0, 30_000.0])
+    st.lists(st.floats(0, 65_535), min_size=20, max_size=20), st.sampled_from([0.5, 200.0, 3000.0, 30_000.0])
 )
 @settings(max_examples=25, deadline=None)
 def test_a_value_is_coded_within_a_small_part_of_its_own_noise(values: list[float], sky: float) -> None:
-    """At one electron an ADU: a sixth of it at most, and half an ADU near the sky."""
+    """At one electron an ADU: two fifths of it at most, and that at the ends alone; or half an ADU."""
     raw = np.zeros((32, 40), np.float32)
     raw[:20] = np.array(values, np.float32)[:, None]
     raw[20:] = np.linspace(max(sky - 500, 0), sky + 500, 12)[:, None]
     planes = Planes(raw.shape, 1, Coding.over([sky], 65_535))
     planes.add(held(shot(raw)).light())
     off = np.abs(planes.picture().pixels - raw)
-    assert (off <= 0.5 + 0.35 * np.sqrt(np.maximum(raw, sky / 2))).all()
+    assert (off <= 0.5 + 0.42 * np.sqrt(np.maximum(raw, sky / 2))).all()
 
 
 def test_exact_methods_take_weights_as_they_are() -> None:
