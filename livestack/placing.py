@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -56,6 +57,9 @@ class Placed:
     dark_factor: float | None = None
     demosaic: Demosaic = DEFAULT
     shift_adu: float = 0.0
+    fwhm_px: float = math.nan
+    """Of its stars, in pixels of the reference; NaN where unknown."""
+
     interpolation: Interpolation | None = None
     """None is the usual one, :func:`usual_interpolation`."""
 

@@ -122,6 +122,7 @@ class FilterStack:
         self.planes = Planes(founding.shape, founding.mesh.levels.shape[0], founding.coding)
         self.noises_adu: list[float] = []
         self.exposures_s: list[float | None] = []
+        self.widths_px: list[float] = []
 
     @property
     def subs(self) -> int:
@@ -134,6 +135,7 @@ class FilterStack:
         self.planes.retell([], [])
         self.noises_adu.clear()
         self.exposures_s.clear()
+        self.widths_px.clear()
 
     def place(
         self,
@@ -169,6 +171,7 @@ class FilterStack:
             interpolation=interpolation,
             dark_factor=None if sub.dark_scaling is None else sub.dark_scaling.factor,
             shift_adu=sub.masters.shift_adu,
+            fwhm_px=width,
         )
 
     def add(self, sub: Calibrating, placed: Placed) -> float:
@@ -181,11 +184,13 @@ class FilterStack:
         noise = self.planes.add(Light(sub.raw, sub.masters, placed))
         self.noises_adu.append(float(np.mean(noise)))
         self.exposures_s.append(sub.exposure_s)
+        self.widths_px.append(placed.fwhm_px)
         return self.noises_adu[-1]
 
     def snapshot(self) -> StackImage:
         """Reject, measure and freeze."""
-        integrated = self.planes.picture()
+        known = [width for width in self.widths_px if width > 0]
+        integrated = self.planes.picture(max(known) / min(known) if known else 1.0)
         return stack_image(
             self.founding.filter,
             integrated.pixels,
