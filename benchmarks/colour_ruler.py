@@ -16,7 +16,8 @@ from scipy.ndimage import map_coordinates, maximum_filter
 from scipy.optimize import curve_fit
 from scipy.spatial import cKDTree
 
-from measure.stars import SIGMA_TO_FWHM, Stars, detect
+from measure.detection.picture import detect
+from measure.stars import SIGMA_TO_FWHM, Stars
 
 Array = NDArray[np.float64]
 
@@ -165,7 +166,7 @@ def _faint(grey: Array, seen: NDArray[np.bool_], bright: Stars) -> tuple[Array, 
 
 def _stars(picture: Array, seen: NDArray[np.bool_]) -> Stars:
     grey = (picture / np.median(picture[seen], axis=0)).mean(axis=2)
-    return detect(np.where(seen, grey, np.nan).astype(np.float32), threshold_sigma=4.0, max_stars=4000)
+    return detect(np.where(seen, grey, np.nan).astype(np.float32), max_stars=4000).stars
 
 
 def _good(stars: Stars, shape: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -153,15 +153,13 @@ def open_image(
     """Open the file at the data of its image; every way to fail is a :class:`NotAFitsFileError`.
 
     A file of another format is opened as the FITS file that it would be (:class:`ForeignStream`). ``cards``
-    stand in the header, whatever it says itself.
-
-    ``in_adu``: the header says what makes ADU of its pixels, should they be 0…1 or have a pedestal (see
-    :mod:`library.adu`), so that whoever decodes them gets ADU.
+    stand in the header, whatever it says itself. ``in_adu``: the header says what makes ADU of its pixels,
+    should they be 0…1 or have a pedestal (see :mod:`library.adu`), so that whoever decodes them gets ADU.
     """
     try:
         with _opened(path) as (stream, found):
-            unit = with_sidecar(path, found)
-            unit = with_cards(unit, cards) if cards else unit
+            told = with_sidecar(path, found)
+            unit = with_cards(told, cards) if cards else told
             scaling_of(unit.values)
             yield stream, adu.scaled(unit, *_to_adu(path, unit)) if in_adu else unit
     except FileNotFoundError as error:
@@ -358,8 +356,7 @@ def _read_chunks(
 
 
 def _read_foreign(stream: ForeignStream, unit: HeaderUnit) -> Pixels:
-    """Planes come first. Only where the header scales pixels otherwise than their format does, as ADU of
-    pixels of 0…1, the FITS file is made that they would be."""
+    """Planes come first. A header that scales them otherwise than their format does is honoured."""
     if scaling_of(unit.values) != scaling_of(stream.unit().values):
         stored = np.empty(image_shape(unit), stored_dtype(unit))
         return decode(_fill(cast("BinaryIO", stream), stored), unit.values)

@@ -75,6 +75,11 @@ class Sub:
     overscan_adu: float | None = None
     """The level of its overscan, if it has one."""
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of what it shows."""
+        return self.pixels.shape[0], self.pixels.shape[1]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Outcome:
