@@ -60,7 +60,7 @@ def icrs_to_jnow(ra_deg: float, dec_deg: float, when: datetime) -> tuple[float, 
     """
     import erfa
 
-    ra, dec, origins = erfa.atci13(*_radians(ra_deg, dec_deg), 0.0, 0.0, 0.0, 0.0, *_julian_tt(when))
+    ra, dec, origins = erfa.atci13(*_radians(ra_deg, dec_deg), 0.0, 0.0, 0.0, 0.0, *julian_tt(when))
     return math.degrees(ra - origins) % 360.0, math.degrees(dec)
 
 
@@ -68,7 +68,7 @@ def jnow_to_icrs(ra_deg: float, dec_deg: float, when: datetime) -> tuple[float, 
     """Inverse of :func:`icrs_to_jnow`."""
     import erfa
 
-    tt = _julian_tt(when)
+    tt = julian_tt(when)
     ra, dec = _radians(ra_deg, dec_deg)
     ra, dec, _ = erfa.atic13(ra + erfa.eo06a(*tt), dec, *tt)
     return math.degrees(ra) % 360.0, math.degrees(dec)
@@ -86,5 +86,6 @@ def _radians(ra_deg: float, dec_deg: float) -> tuple[float, float]:
     return math.radians(ra_deg), math.radians(dec_deg)
 
 
-def _julian_tt(when: datetime) -> tuple[float, float]:
-    return 2451545.0, (when + _TT_MINUS_UTC - _J2000) / timedelta(days=1)
+def julian_tt(when: datetime, *, utc: bool = False) -> tuple[float, float]:
+    """Julian date in two parts, in terrestrial time or, if that is wanted, in UTC."""
+    return 2451545.0, (when + (timedelta() if utc else _TT_MINUS_UTC) - _J2000) / timedelta(days=1)

@@ -6,10 +6,12 @@ subclass ``DeviceLostError`` when the connection went away).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from acquire.altitude import Site
 from library.frames import FrameKind
 
 
@@ -46,6 +48,33 @@ class CoolerStatus:
     power_percent: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Range:
+    """What a device takes, ends included; without an end there is no limit."""
+
+    low: float = -math.inf
+    high: float = math.inf
+
+    def __contains__(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        return f"from {self.low:g} to {self.high:g}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraLimits:
+    """What a camera can be set to; ``None`` where it cannot be set at all, or the driver does not say."""
+
+    exposure_s: Range = Range()
+    gain: Range | None = None
+    offset: Range | None = None
+    binning: Range | None = None
+    temperature_c: Range | None = None
+    width_px: float | None = None
+    height_px: float | None = None
+
+
 class Camera(Protocol):
     """A camera that answers one request at a time."""
 
@@ -57,6 +86,14 @@ class Camera(Protocol):
     def has_cooler(self) -> bool:
         """Whether the sensor's temperature can be set."""
 
+    @property
+    def limits(self) -> CameraLimits:
+        """What it can be set to."""
+
+    @property
+    def exposing_s(self) -> float | None:
+        """Seconds left of an exposure that runs now, whoever began it; ``None``: the camera is free."""
+
     async def cool_to(
         self,
         temp_c: float,
@@ -66,6 +103,12 @@ class Camera(Protocol):
         on_progress: Callable[[CoolerStatus], None],
     ) -> CoolerStatus:
         """Set the sensor's temperature and return once it is within tolerance and holds."""
+
+    async def warm_up(self, c_per_min: float, on_progress: Callable[[CoolerStatus, float], None]) -> None:
+        """Let the sensor warm up no faster than that, then switch the cooler off, also if cancelled.
+
+        ``on_progress`` is told how it is and the temperature it is on its way to.
+        """
 
     async def expose(self, request: ExposureRequest, on_progress: Callable[[float], None]) -> RawFrame:
         """Make one exposure; ``on_progress`` is told the seconds left."""
@@ -95,6 +138,23 @@ class Mount(Protocol):
     @property
     def name(self) -> str:
         """The device's name as the server has it."""
+
+    @property
+    def site(self) -> Site | None:
+        """Where it stands; ``None`` if it has not been told."""
+
+    @property
+    def parked(self) -> bool:
+        """Whether it says that it is parked."""
+
+    def off_target_deg(self, ra_deg: float, dec_deg: float) -> float | None:
+        """How far from these ICRS coordinates it says it points; ``None``: it does not say."""
+
+    async def park(self) -> bool:
+        """Park and return once it is parked; ``False`` at once for a mount that cannot."""
+
+    async def stop_tracking(self) -> None:
+        """Stop where it is."""
 
     async def slew(self, ra_deg: float, dec_deg: float) -> None:
         """Slew to ICRS coordinates, start tracking, and return once settled."""

@@ -25,6 +25,10 @@ class DeviceLostError(DeviceError):
     """The connection to the device went away during an operation; it may come back."""
 
 
+class OutOfTimeError(DeviceError):
+    """A device did not get there in the time that the plan allows; trying again would not help."""
+
+
 class FrameRefusedError(AcquireError):
     """A frame that was kept aside and does not count: its step is shot again, as after a failed exposure."""
 

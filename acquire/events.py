@@ -41,11 +41,32 @@ class EquipmentReady:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoolingProgress:
-    """The cooler on its way (not journaled)."""
+    """The cooler on its way, down or up (not journaled); ``left_s``: of the time it may take."""
 
     sensor_temp_c: float
     target_temp_c: float
     power_percent: float | None
+    left_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoolingStarted:
+    """The sensor is on its way to its temperature, which may take as long as ``timeout_s``."""
+
+    sensor_temp_c: float | None
+    target_temp_c: float
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retrying:
+    """Something before the exposures failed and is tried again."""
+
+    what: str
+    reason: str
+    attempt: int
+    attempts: int
+    retry_in_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +191,27 @@ class PlanResumed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LightsOver:
+    """No more lights will be shot, by the plan's own limits; ``left`` are not shot."""
+
+    reason: str
+    left: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closing:
+    """A device is brought to where it is left. ``action`` is "park", "stop tracking" or "warm up".
+
+    ``outcome`` is "started", "done" or "failed", the last with its ``reason``.
+    """
+
+    action: str
+    device: str
+    outcome: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlanEnded:
     """Nothing more will be shot. ``outcome`` is "done", "stopped" or "failed"."""
 
@@ -181,7 +223,11 @@ AcquireEvent = (
     PlanStarted
     | EquipmentReady
     | CoolingProgress
+    | CoolingStarted
     | CoolingDone
+    | Retrying
+    | LightsOver
+    | Closing
     | SlewStarted
     | SlewDone
     | FilterSelected

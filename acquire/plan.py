@@ -111,6 +111,27 @@ class Options(Checked):
     slew_timeout_s: float = setting(number(at_least=1), 600.0)
     filter_timeout_s: float = setting(number(at_least=1), 90.0)
     disk_full_wait_s: float = setting(number(at_least=0, at_most=86_400), 60.0)
+    reconnects: int = setting(whole(0, 1000), 10)
+    """How often in a row, without a frame in between, the devices may be lost."""
+
+    reconnect_timeout_s: float = setting(number(at_least=1), 3600.0)
+    """How long what was lost may take to come back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End(Checked):
+    """When the lights end, and how the observatory is left, also after a stop."""
+
+    mount: str = setting(one_of("park", "stop", "leave"), "park")
+    """A mount that cannot park stops tracking instead."""
+
+    cooler: str = setting(one_of("warm", "leave"), "warm")
+    warm_c_per_min: float = setting(number(at_least=0.1, at_most=30), 5.0)
+    min_altitude_deg: float = setting(number(at_least=-90, at_most=89), 0.0)
+    """Lights end when the target sinks below; known where the mount knows its place."""
+
+    sun_altitude_deg: float | None = setting(optional(number(at_least=-90, at_most=90)), None)
+    """Lights end when the sun rises above; ``None``: they do not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +158,7 @@ class Plan(Checked):
     target: Target | None = None
     calibration: Calibration = Calibration()
     options: Options = Options()
+    end: End = End()
 
     def check(self) -> None:
         """A plan must have something to shoot, and darks and flats need lights to be made for."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from acquire.errors import PlanError
-from acquire.plan import Calibration, CameraSettings, DarkSet, Equipment, Lights, Options, Plan, Target
+from acquire.plan import Calibration, CameraSettings, DarkSet, End, Equipment, Lights, Options, Plan, Target
 from acquire.settings import Checked, key_of
 
 _SECTIONS: dict[str, type[Checked]] = {
@@ -19,6 +19,7 @@ _SECTIONS: dict[str, type[Checked]] = {
     "target": Target,
     "calibration": Calibration,
     "options": Options,
+    "end": End,
 }
 _LISTS: dict[str, type[Checked]] = {"lights": Lights, "sets": DarkSet}
 _Part = TypeVar("_Part", bound=Checked)

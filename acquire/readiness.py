@@ -8,28 +8,13 @@ from typing import TypeVar
 from acquire import events
 from acquire.clock import Clock, backoff
 from acquire.devices import CoolerStatus, Observatory
-from acquire.errors import DeviceError, DeviceLostError, HopelessError, PlanError
+from acquire.errors import DeviceError, DeviceLostError, HopelessError, OutOfTimeError
 from acquire.plan import ExposureStep, Plan
 from library.frames import FrameKind
 
 _T = TypeVar("_T")
-
-
-def require_equipment(plan: Plan, devices: Observatory) -> None:
-    """Raise :class:`PlanError` if the plan asks for what the observatory has not."""
-    if plan.needs_wheel and devices.wheel is None:
-        raise PlanError("the plan names filters and there is no filter wheel")
-    if devices.wheel is not None:
-        for name in dict.fromkeys(line.filter for line in plan.lights if line.filter):
-            if name not in devices.wheel.filters:
-                there = ", ".join(devices.wheel.filters)
-                raise PlanError(f'there is no filter "{name}" in {devices.wheel.name}; it has {there}')
-    if plan.target is not None and devices.mount is None:
-        raise PlanError("the plan has a target and there is no mount")
-    if plan.temperatures_c and not devices.camera.has_cooler:
-        raise PlanError(
-            f"{devices.camera.name} has no cooler: leave temperature_c out of the plan's [camera]"
-        )
+_OFF_DEG = 0.5
+"""A mount this far off its target was moved by somebody else, or has stopped."""
 
 
 class Readiness:
@@ -63,6 +48,12 @@ class Readiness:
         settings, target_c = self._plan.camera, step.temperature_c
         if target_c is None or not self.needs_cooling(step):
             return
+        ends_s = self._clock.monotonic() + settings.cooling_timeout_s
+        self._emit(
+            events.CoolingStarted(
+                sensor_temp_c=None, target_temp_c=target_c, timeout_s=settings.cooling_timeout_s
+            )
+        )
 
         def on_progress(status: CoolerStatus) -> None:
             self._emit(
@@ -70,16 +61,18 @@ class Readiness:
                     sensor_temp_c=status.sensor_temp_c,
                     target_temp_c=target_c,
                     power_percent=status.power_percent,
+                    left_s=max(0.0, ends_s - self._clock.monotonic()),
                 )
             )
 
         status = await self._insist(
+            "cooling",
             lambda: self._devices.camera.cool_to(
                 target_c,
                 tolerance_c=settings.temperature_tolerance_c,
                 timeout_s=settings.cooling_timeout_s,
                 on_progress=on_progress,
-            )
+            ),
         )
         self._cooled_to_c = target_c
         self._emit(events.CoolingDone(sensor_temp_c=status.sensor_temp_c, target_temp_c=target_c))
@@ -90,7 +83,7 @@ class Readiness:
         if self.pointed or target is None or mount is None:
             return
         self._emit(events.SlewStarted(target=target.name, ra_deg=target.ra_deg, dec_deg=target.dec_deg))
-        await self._insist(lambda: mount.slew(target.ra_deg, target.dec_deg))
+        await self._insist("slewing", lambda: mount.slew(target.ra_deg, target.dec_deg))
         self.pointed = True
         self._emit(events.SlewDone(target=target.name, ra_deg=target.ra_deg, dec_deg=target.dec_deg))
 
@@ -105,18 +98,57 @@ class Readiness:
         self._emit(events.FilterSelected(filter=step.filter))
 
     def needs_slew(self, step: ExposureStep) -> bool:
-        """Whether the mount has yet to point for this step."""
-        return step.kind is FrameKind.LIGHT and not self.pointed
+        """Whether the mount has yet to point for this step, or points elsewhere by now.
 
-    async def _insist(self, action: Callable[[], Awaitable[_T]]) -> _T:
-        waits = backoff(1.0, 30.0)
-        for attempt in range(1, 2 + self._plan.options.retries):
+        Raises :class:`HopelessError` if somebody has parked it: there may be a reason, such as rain.
+        """
+        if step.kind is not FrameKind.LIGHT:
+            return False
+        mount = self._devices.mount
+        if self.pointed and self._plan.target and mount and mount.parked:
+            raise HopelessError(f"{mount.name} was parked by somebody else; start again to go on")
+        if self.pointed and self._off_target() is not None:
+            self.pointed = False
+        return not self.pointed
+
+    def check_pointing(self, step: ExposureStep) -> None:
+        """Raise :class:`DeviceError` if a light was exposed while the mount pointed elsewhere."""
+        if step.kind is FrameKind.LIGHT and (off := self._off_target()):
+            self.pointed = False
+            raise DeviceError(off)
+
+    def _off_target(self) -> str | None:
+        target, mount = self._plan.target, self._devices.mount
+        off_deg = mount.off_target_deg(target.ra_deg, target.dec_deg) if mount and target else None
+        if mount is None or target is None or off_deg is None or off_deg <= _OFF_DEG:
+            return None
+        return (
+            f"{mount.name} points {off_deg:.1f}° off {target.name}: something else has moved it, "
+            "or it does not track"
+        )
+
+    async def _insist(self, what: str, action: Callable[[], Awaitable[_T]]) -> _T:
+        """Try as often as the plan allows; a timeout is the plan's own limit and not tried again."""
+        waits, attempts = backoff(1.0, 30.0), 1 + self._plan.options.retries
+        for attempt in range(1, 1 + attempts):
             try:
                 return await action()
             except DeviceLostError:
                 raise
+            except OutOfTimeError as error:
+                raise HopelessError(str(error)) from error
             except DeviceError as error:
                 failure = error
-            if attempt <= self._plan.options.retries:
-                await self._clock.sleep(next(waits))
+            if attempt < attempts:
+                wait_s = next(waits)
+                self._emit(
+                    events.Retrying(
+                        what=what,
+                        reason=str(failure),
+                        attempt=attempt,
+                        attempts=attempts,
+                        retry_in_s=wait_s,
+                    )
+                )
+                await self._clock.sleep(wait_s)
         raise HopelessError(str(failure))

@@ -9,44 +9,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import traceback
 import uuid
 from collections.abc import Awaitable, Callable, Set
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from enum import StrEnum
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from acquire import events
 from acquire.clock import Clock, backoff
+from acquire.closing import Closing
 from acquire.devices import ExposureRequest, Observatory, RawFrame
 from acquire.errors import DeviceError, DeviceLostError, FrameRefusedError, HopelessError
 from acquire.plan import ExposureStep, Plan
-from acquire.readiness import Readiness, require_equipment
+from acquire.preflight import check_plan, why_no_light
+from acquire.readiness import Readiness
+from acquire.reconnecting import Reconnecting
+from acquire.storing import Store
 from library.errors import LibraryError, NotAFitsFileError
 from library.frames import FrameKind, Stamp
 
-
-class StoredRef(Protocol):
-    """What the store says of a frame that is durable."""
-
-    @property
-    def frame_id(self) -> str:
-        """The frame's id in the library."""
-
-    @property
-    def path(self) -> Path:
-        """Where its file is."""
-
-
-class Store(Protocol):
-    """Makes a frame durable; after it raised it is called again with the same stamp."""
-
-    def __call__(self, fits: bytes, stamp: Stamp, /) -> Awaitable[StoredRef]:
-        """Return once the frame is on disk. Raises :class:`library.errors.LibraryError`.
-
-        It may raise :class:`FrameRefusedError` for a frame that is kept aside and shall be shot again, and
-        :class:`HopelessError` where that would lead nowhere.
-        """
+_POINTING = frozenset({FrameKind.LIGHT, FrameKind.FLAT})
+"""Kinds for which the telescope has to stay where it looks."""
 
 
 class RunState(StrEnum):
@@ -59,6 +44,7 @@ class RunState(StrEnum):
     STORING = "storing"
     PAUSED = "paused"
     RECONNECTING = "reconnecting"
+    CLOSING = "closing"
     ENDED = "ended"
 
 
@@ -71,6 +57,10 @@ class RunSnapshot:
     frames_done: int = 0
     frames_wanted: int = 0
     pausing: bool = False
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 class Runner:
@@ -87,22 +77,31 @@ class Runner:
         emit: Callable[[events.AcquireEvent], None],
         clock: Clock,
         done_steps: Set[str] = frozenset(),
+        now: Callable[[], datetime] = _utc_now,
     ) -> None:
-        require_equipment(plan, observatory)
+        check_plan(plan, observatory)
         self._plan = plan
         self._devices = observatory
         self._store = store
         self._emit = emit
         self._clock = clock
         self._done = frozenset(done_steps)
+        self._utc_now = now
         self._ready = Readiness(plan, observatory, emit, clock)
+        self._reconnecting = Reconnecting(plan.options, observatory, emit, clock)
+        self._closing = Closing(plan, observatory, emit)
         steps = list(plan.steps())
         self._steps = [step for step in steps if step.step_id not in self._done]
         self._now = RunSnapshot(
             state=RunState.WAITING, frames_done=len(steps) - len(self._steps), frames_wanted=len(steps)
         )
         self._work: asyncio.Task[None] | None = None
+        self._end_work: asyncio.Task[None] | None = None
         self._stopping = False
+        self._began = False
+        self._stored = 0
+        self._given_up: str | None = None
+        self._lights_over: str | None = None
         self._may_go_on = asyncio.Event()
         self._may_go_on.set()
         self._unsaved: str | None = None
@@ -113,28 +112,56 @@ class Runner:
         return self._now
 
     async def run(self) -> str:
-        """Shoot what is left of the plan; returns its outcome: "done", "stopped" or "failed".
+        """Shoot what is left of the plan, and leave the devices as it says.
 
-        Cancelling it is a stop that also raises ``CancelledError``.
+        Returns the outcome: "done", "stopped" or "failed". Cancelling it is a stop that leaves the devices as
+        they are and raises ``CancelledError``.
         """
         self._announce()
-        outcome, reason = "failed", "an error in this program"
+        outcome, reason, cancelled = "failed", "an error in this program", False
         self._work = asyncio.create_task(self._shoot_all())
         try:
             if self._stopping:
                 self._work.cancel()
             await self._work
-            outcome, reason = "done", ""
+            outcome, reason = self._how_it_went()
         except HopelessError as error:
             reason = str(error)
         except asyncio.CancelledError:
             outcome, reason = "stopped", self._unsaved or ""
             if (me := asyncio.current_task()) and me.cancelling():
+                cancelled = True
                 raise
+        except Exception as error:  # noqa: BLE001 - the night must end in order all the same
+            traceback.print_exc()
+            reason = f"an error in this program: {error!r}"
         finally:
+            if not cancelled:
+                await self._close()
             self._set(state=RunState.ENDED, step_id=None, pausing=False)
             self._emit(events.PlanEnded(outcome=outcome, reason=reason or None))
         return outcome
+
+    def _how_it_went(self) -> tuple[str, str]:
+        """A plan that was gone through is done; not so if all of it failed."""
+        if self._steps and not self._stored:
+            why = self._given_up or self._lights_over
+            return "failed", f"nothing was shot: {why}" if why else ""
+        return "done", self._lights_over or ""
+
+    async def _close(self) -> None:
+        """Leave the devices as the plan says, if this run has touched them; a second stop ends that."""
+        if not self._began:
+            return
+        self._set(state=RunState.CLOSING, step_id=None)
+        self._end_work = asyncio.create_task(self._closing.close())
+        try:
+            await self._end_work
+        except asyncio.CancelledError:
+            if (me := asyncio.current_task()) and me.cancelling():
+                raise
+        except Exception:  # noqa: BLE001 - as above
+            traceback.print_exc()
 
     def pause(self) -> None:
         """Wait at the next frame boundary."""
@@ -148,16 +175,40 @@ class Runner:
         self._set(pausing=False)
 
     def stop(self) -> None:
-        """End the run: the exposure in progress is aborted, a frame that has arrived is kept."""
-        if not self._stopping and self._work is not None:
+        """End the run: the exposure in progress is aborted, a frame that has arrived is kept.
+
+        Then the devices are brought to their rest; a second stop ends that, too.
+        """
+        if self._end_work is not None:
+            self._end_work.cancel()
+        elif not self._stopping and self._work is not None:
             self._work.cancel()
         self._stopping = True
 
     async def _shoot_all(self) -> None:
-        for step in self._steps:
+        last_pointing = max((n for n, step in enumerate(self._steps) if step.kind in _POINTING), default=-1)
+        for number, step in enumerate(self._steps):
             await self._frame_boundary()
+            if self._is_too_late_for(step, number):
+                continue
+            self._began = True
+            if number == last_pointing + 1 and last_pointing >= 0:
+                await self._closing.rest_mount()  # what follows needs no sky
             self._set(step_id=step.step_id)
             await self._shoot(step)
+
+    def _is_too_late_for(self, step: ExposureStep, number: int) -> bool:
+        """Whether the plan's own limits are against this light, as they are then against all later ones."""
+        if step.kind is not FrameKind.LIGHT:
+            return False
+        if self._lights_over is None:
+            reason = why_no_light(self._plan, self._devices.mount, self._utc_now(), step.exposure_s)
+            if reason is None:
+                return False
+            left = sum(each.kind is FrameKind.LIGHT for each in self._steps[number:])
+            self._lights_over = f"{reason}; {left} lights are not shot"
+            self._emit(events.LightsOver(reason=reason, left=left))
+        return True
 
     async def _frame_boundary(self) -> None:
         if not self._may_go_on.is_set():
@@ -173,6 +224,7 @@ class Runner:
             try:
                 await self._make_ready(step)
                 raw = await self._expose(step)
+                self._ready.check_pointing(step)
                 await self._keep(step, raw)
             except DeviceLostError as error:  # costs no attempt: it is not the step's fault
                 await self._reconnect(error)
@@ -189,6 +241,7 @@ class Runner:
                 await self._frame_boundary()
             else:
                 return
+        self._given_up = self._given_up or reason
         self._emit(events.StepGivenUp(step_id=step.step_id, reason=reason))
 
     async def _make_ready(self, step: ExposureStep) -> None:
@@ -197,6 +250,7 @@ class Runner:
             await self._ready.cool(step)
         if self._ready.needs_slew(step):
             self._set(state=RunState.SLEWING)
+            self._closing.mount_moves()
             await self._ready.point()
         await self._ready.select(step)
 
@@ -268,6 +322,8 @@ class Runner:
 
     async def _store_and_say(self, step: ExposureStep, raw: RawFrame, stamp: Stamp) -> None:
         ref = await self._store(raw.fits, stamp)
+        self._stored += 1
+        self._reconnecting.frame_came()
         self._set(frames_done=self._now.frames_done + 1)
         self._emit(
             events.FrameStored(
@@ -301,14 +357,9 @@ class Runner:
         )
 
     async def _reconnect(self, error: DeviceLostError) -> None:
-        what = self._devices.camera.name
         self._ready.forget()
         self._set(state=RunState.RECONNECTING)
-        self._emit(events.ConnectionLost(what=what, reason=str(error)))
-        if self._devices.restore is None:
-            raise HopelessError(f"the connection is lost: {error}")
-        await self._devices.restore()
-        self._emit(events.ConnectionRestored(what=what))
+        await self._reconnecting.wait(error)
 
     def _announce(self) -> None:
         plan, devices, target = self._plan, self._devices, self._plan.target

@@ -22,9 +22,14 @@ def new_demo_root(now: datetime) -> Path:
     return Path("firstlight-demo") / f"{now:%Y-%m-%d-%H%M%S}"
 
 
-def _last_root_file() -> Path:
+def state_folder() -> Path:
+    """Where this program remembers things between two commands."""
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(state) / "firstlight" / "last-root"
+    return Path(state) / "firstlight"
+
+
+def _last_root_file() -> Path:
+    return state_folder() / "last-root"
 
 
 def remember_root(root: Path) -> None:

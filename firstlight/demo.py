@@ -57,4 +57,8 @@ flat_exposure_s = 2.5
 [options]
 order = "interleave"
 settle_s = 0.2
+
+[end]
+warm_c_per_min = 30         # simulated sensors do not mind; leave both lines out at a telescope
+min_altitude_deg = -90      # the simulated sky has no horizon
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.metadata
 import os
 import platform
@@ -9,9 +10,12 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from acquire.errors import AcquireError
+from acquire.indi.survey import survey
 from firstlight.config import parse_address
 
 PACKAGES = ("pyindi-client", "numpy", "astropy", "astroalign", "sep", "opencv-python-headless", "textual")
@@ -34,14 +38,19 @@ class Finding:
     remedy: str = ""
 
 
-def examine(root: Path, indi: str) -> list[Finding]:
-    """Look at this machine, the root folder and the INDI server's address; changes nothing."""
+def examine(root: Path, indi: str, *, connect: bool = False) -> list[Finding]:
+    """Look at this machine, the root folder and the INDI server with its devices; changes nothing.
+
+    With ``connect``, devices that are not connected are, for as long as it takes to look at them.
+    """
+    server = _server(indi)
     return [
         _python(),
         *(_package(name) for name in PACKAGES),
         _indi_client(),
         _folder(root),
-        _server(indi),
+        server,
+        *(_devices(indi, connect=connect) if server.found else ()),
         *(_tool(*tool) for tool in TOOLS),
         _graphics(),
     ]
@@ -109,6 +118,37 @@ def _server(indi: str) -> Finding:
         detail=detail,
         remedy="start one (indiserver DRIVER…), or firstlight simulate; the demo needs none",
     )
+
+
+def _devices(indi: str, *, connect: bool) -> Iterator[Finding]:
+    """The server's devices, and what they can be set to."""
+    try:
+        found = asyncio.run(survey(*parse_address(indi), connect=connect))
+    except AcquireError as error:
+        yield Finding(what="INDI devices", found=False, required=False, detail=str(error))
+        return
+    if not found:
+        yield Finding(
+            what="INDI devices",
+            found=False,
+            required=False,
+            detail=f"{indi} has none",
+            remedy="start the server with your devices' drivers",
+        )
+    for each in found:
+        state = "" if each.connected else ", not connected"
+        yield Finding(
+            what=each.name,
+            found=each.problem is None,
+            required=False,
+            detail=each.problem or (", ".join(each.roles) or "of no kind that is used here") + state,
+            remedy="is it powered and plugged in?",
+        )
+        for fact, value in each.facts:
+            yield Finding(what=f"  {fact}", found=True, required=False, detail=value)
+        if not each.connected and not each.facts and not connect and each.roles:
+            detail = f"known once it is connected: firstlight doctor --indi {indi}"
+            yield Finding(what="  settings", found=True, required=False, detail=detail)
 
 
 def _tool(command: str, purpose: str, remedy: str) -> Finding:

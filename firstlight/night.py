@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import time
 import traceback
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from firstlight.asking import Ask
 from firstlight.camera_figures import known_camera, setting_of
 from firstlight.choices import gist, used
 from firstlight.choosing import choose
-from firstlight.events import Answer, CalibrationChosen, Log, MasterBuilt, MasterSummary, Summary
+from firstlight.events import Answer, CalibrationChosen, MasterBuilt, MasterSummary, Summary
 from firstlight.stacker import Job
 from firstlight.stacker_link import Stacked, StackerLink
 from firstlight.stream import EventStream
@@ -51,7 +50,6 @@ class Night:
         self._masters: dict[Path, MasterSummary] = {}
         self._told: dict[str | None, object] = {}
         self._masters_stale = True
-        self._room_checked = False
         self._runner: Runner | None = None
         self._started = time.monotonic()
 
@@ -106,22 +104,10 @@ class Night:
             self._lights.put_nowait(record)
         else:
             self._masters_stale = True
-        self._check_room(len(fits))
         return _Stored(frame_id=stamp.frame_id, path=record.path)
 
-    def _check_room(self, frame_bytes: int) -> None:
-        """Say once, at the first frame, when the disk will not hold the plan."""
-        if self._room_checked:
-            return
-        self._room_checked = True
-        needed = frame_bytes * sum(line.wanted - line.done for line in self._plan.lines())
-        free = shutil.disk_usage(self._stream.path).free
-        if free < needed:
-            room = f"{free / 1e9:.1f} GB free and the plan may need {needed / 1e9:.1f} GB"
-            self._warn(f"the disk has {room}: make room")
-
     def _warn(self, message: str, level: str = "warning") -> None:
-        self._stream.emit(Log(level=level, message=message))
+        self._stream.say(message, level)
 
     # -- from the library to the stack -----------------------------------------------------------------
 

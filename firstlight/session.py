@@ -21,11 +21,13 @@ from acquire.plan_file import read_plan
 from firstlight import __version__
 from firstlight.asking import STACK_WORDS, Ask
 from firstlight.config import DEFAULT_INDI, parse_address
+from firstlight.device_locks import DeviceLocks
 from firstlight.embedded import embedded_observatory
 from firstlight.errors import FirstlightError
 from firstlight.events import Answer, Log, RunStarted
 from firstlight.launch import SessionSpec
 from firstlight.night import Night
+from firstlight.night_check import check_night
 from firstlight.paths import Root
 from firstlight.server import serve
 from firstlight.shooting import Shooting
@@ -65,8 +67,9 @@ async def session(spec: SessionSpec, ready: Callable[[Path], None]) -> None:
         await stack.enter_async_context(serve(root, stream, obey))
         library = stack.enter_context(Library.open(root.path))
         log = stack.enter_context(root.log.open("ab"))
-        resumed = bool(await asyncio.to_thread(library.done_steps, plan.plan_id))
-        stream.emit(RunStarted(version=__version__, root=str(root.path), pid=os.getpid(), resumed=resumed))
+        done = await asyncio.to_thread(library.done_steps, plan.plan_id)
+        run = RunStarted(version=__version__, root=str(root.path), pid=os.getpid(), resumed=bool(done))
+        stream.emit(run)
         stacker: StackerLink | None = None
         if plan.lights:
             target = plan.target.name if plan.target else plan.name
@@ -78,7 +81,20 @@ async def session(spec: SessionSpec, ready: Callable[[Path], None]) -> None:
         if spec.simulated is not None:
             embedded = embedded_observatory(spec.simulated, log, stream.emit)
             host, port = await stack.enter_async_context(embedded)
-        observatory = await stack.enter_async_context(connect(host, port, plan))
+        locks = DeviceLocks(host, port, root.path)
+        stack.callback(locks.release)
+        claim = locks.claim if spec.simulated is None else None  # a demo's devices are nobody else's
+        observatory = await stack.enter_async_context(
+            connect(host, port, plan, on_refused=stream.say, claim=claim)
+        )
+        await check_night(
+            plan,
+            observatory,
+            done=done,
+            root=root.path,
+            busy_is_ours=locks.left_by_a_killed_run,
+            say=stream.say,
+        )
         if stacker is None:
             night = Shooting(plan=plan, library=library, stream=stream, glows=spec.glows)
         else:
@@ -98,6 +114,7 @@ def main() -> None:
     spec, fd = SessionSpec.from_json(sys.argv[1]), int(sys.argv[2])
     if os.fork():
         os._exit(0)
+    os.set_inheritable(fd, False)  # no process of ours may keep the parent waiting
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     told = False
 

@@ -16,8 +16,9 @@ from acquire.devices import Observatory
 from acquire.errors import DeviceError, FrameRefusedError, HopelessError
 from acquire.plan import Plan
 from acquire.runner import Runner
-from firstlight.events import Log, MasterBuilt, MasterSummary, Summary
+from firstlight.events import MasterBuilt, MasterSummary, Summary
 from firstlight.leaks import LeakWatch, Setup, shape_of
+from firstlight.night_check import for_camera
 from firstlight.shooting_plan import steps_done
 from firstlight.stream import EventStream
 from library.errors import LibraryError
@@ -68,7 +69,7 @@ class Shooting:
             self._say(
                 f"{observatory.camera.name} has no cooler: shooting at whatever temperature it is", "warning"
             )
-            self._plan = self._plan.as_warm_as_it_is()
+            self._plan = for_camera(self._plan, observatory)
         await self._darken(observatory)
         done = await asyncio.to_thread(self._take_stock)
         self._runner = Runner(
@@ -108,7 +109,7 @@ class Shooting:
             self._say(f"{error}: the telescope must be covered", "warning")
 
     def _say(self, message: str, level: str = "info") -> None:
-        self._stream.emit(Log(level=level, message=message))
+        self._stream.say(message, level)
 
     # -- what is there already -------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ class Phase(StrEnum):
     LIGHTS = "lights"
     PAUSED = "paused"
     RECONNECTING = "reconnecting"
+    CLOSING = "closing"
     FINISHING = "finishing"
     ENDED = "ended"
 
@@ -44,6 +45,7 @@ class Cooler:
     sensor_temp_c: float
     target_temp_c: float
     power_percent: float | None
+    left_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +146,7 @@ class NightState:
     masters: tuple[MasterBuilt, ...] = ()
     calibration: CalibrationChosen | None = None
     log: tuple[LogLine, ...] = ()
+    closing: acq.Closing | None = None
     ending: acq.PlanEnded | None = None
     summary: Summary | None = None
 

@@ -12,10 +12,11 @@ from firstlight.stack_calibration import Wanted
 from library.cards import Card
 from library.mosaics import is_bayer, is_xtrans
 from library.naming import safe_name
+from livestack.demosaics import DEFAULT, Demosaic
 from livestack.drizzle import DEFAULT_PIXFRAC, LARGEST_SCALE
 from livestack.errors import LiveStackError
 from livestack.grading import Limit, Rules
-from livestack.placing import Demosaic, Interpolation
+from livestack.placing import Interpolation
 from livestack.restack_methods import stacking_method
 
 LIVE = "live"
@@ -49,7 +50,7 @@ class StackJob:
     palette: str | None = None
     comet: tuple[str, ...] = ()
     bayer: str | None = None
-    demosaic: Demosaic = "fine"
+    demosaic: Demosaic = DEFAULT
     interpolation: Interpolation | None = None
     rules: Rules = field(default_factory=Rules)
     without: tuple[Path, ...] = ()

@@ -100,9 +100,21 @@ def _(event: acq.EquipmentReady, state: NightState, _time: datetime) -> NightSta
 
 @_apply.register
 def _(event: acq.CoolingProgress, state: NightState, _time: datetime) -> NightState:
-    cooler = Cooler(event.sensor_temp_c, event.target_temp_c, event.power_percent)
-    activity = Phase.COOLING if state.cooler is None else state.activity
+    cooler = Cooler(event.sensor_temp_c, event.target_temp_c, event.power_percent, event.left_s)
+    first = state.cooler is None and state.activity is not Phase.CLOSING
+    activity = Phase.COOLING if first else state.activity
     return replace(state, cooler=cooler, activity=activity)
+
+
+@_apply.register
+def _(_event: acq.CoolingStarted, state: NightState, _time: datetime) -> NightState:
+    return replace(state, activity=Phase.COOLING, pace_mark=None)
+
+
+@_apply.register
+def _(event: acq.Closing, state: NightState, _time: datetime) -> NightState:
+    closing = event if event.outcome == "started" else None
+    return replace(state, closing=closing, activity=Phase.CLOSING, exposure=None, pace_mark=None)
 
 
 @_apply.register
@@ -204,7 +216,7 @@ def _(_event: acq.PlanResumed, state: NightState, _time: datetime) -> NightState
 
 @_apply.register
 def _(event: acq.PlanEnded, state: NightState, _time: datetime) -> NightState:
-    return replace(state, ending=event, exposure=None, paused=False, lost=None)
+    return replace(state, ending=event, exposure=None, paused=False, lost=None, closing=None)
 
 
 @_apply.register

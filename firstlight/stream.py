@@ -17,6 +17,10 @@ MAX_WAITING_EPHEMERAL = 50
 """Beyond this a listener is slow: progress that would be stale on arrival is left out."""
 
 
+_AS_JSON = "backslashreplace"
+"""What UTF-8 cannot hold, such as half a surrogate pair in a folder's name, as JSON escapes it."""
+
+
 def utc_now() -> datetime:
     """The wall clock."""
     return datetime.now(UTC)
@@ -67,13 +71,17 @@ class EventStream:
 
     def emit(self, event: Event) -> None:
         """Take an event into the stream."""
-        line = encode(Stamped(time=self._now(), run=self.run, event=event)).encode() + b"\n"
+        line = encode(Stamped(time=self._now(), run=self.run, event=event)).encode(errors=_AS_JSON) + b"\n"
         ephemeral = isinstance(event, EPHEMERAL)
         if not ephemeral and (lost := self._append(line)) and not self._losing:
             self._losing = True
             warning = f"the journal {self.path} cannot be written ({lost}); the night goes on without it"
             self.emit(Log(level="error", message=warning))
         self._listeners = [each for each in self._listeners if each.offer(line, ephemeral=ephemeral)]
+
+    def say(self, message: str, level: str = "warning") -> None:
+        """Take a line for the log into the stream."""
+        self.emit(Log(level=level, message=message))
 
     def _append(self, line: bytes) -> str | None:
         """Write a line whole or not at all; returns why not."""

@@ -19,6 +19,15 @@ from firstlight.events import (
     Summary,
 )
 
+_CLOSING = {
+    ("park", "started"): "parking {}",
+    ("park", "done"): "{} is parked",
+    ("stop tracking", "started"): "stopping {}",
+    ("stop tracking", "done"): "{} does not track any more",
+    ("warm up", "started"): "warming {} up",
+    ("warm up", "done"): "{} is warm, its cooler off",
+}
+
 
 def describe(stamped: Stamped) -> str | None:
     """One line for an event worth a line, else None."""
@@ -33,6 +42,8 @@ def level(stamped: Stamped) -> str:
         case acq.PlanEnded(outcome="failed") | acq.ConnectionLost() | acq.StoreWaiting():
             return "error"
         case CalibrationChosen(choices=choices) if any(each.coverage in UNFIT for each in choices):
+            return "warning"
+        case acq.Retrying() | acq.LightsOver() | acq.Closing(outcome="failed"):
             return "warning"
         case acq.ExposureFailed() | acq.StepGivenUp() | stk.SubRejected():
             return "warning"
@@ -103,6 +114,31 @@ def _(event: acq.PlanStarted) -> str:
 @_tell.register
 def _(event: acq.EquipmentReady) -> str:
     return "connected: " + ", ".join(filter(None, (event.camera, event.filter_wheel, event.mount)))
+
+
+@_tell.register
+def _(event: acq.CoolingStarted) -> str:
+    return f"cooling to {event.target_temp_c:g} °C, which may take {duration(event.timeout_s)}"
+
+
+@_tell.register
+def _(event: acq.Retrying) -> str:
+    return (
+        f"{event.what} failed ({event.attempt} of {event.attempts}): {event.reason}; "
+        f"trying again in {duration(event.retry_in_s)}"
+    )
+
+
+@_tell.register
+def _(event: acq.LightsOver) -> str:
+    return f"no more lights: {event.reason}; {event.left} are not shot"
+
+
+@_tell.register
+def _(event: acq.Closing) -> str:
+    if event.outcome == "failed":
+        return f"cannot {event.action} {event.device}: {event.reason}"
+    return _CLOSING[event.action, event.outcome].format(event.device)
 
 
 @_tell.register

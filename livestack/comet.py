@@ -117,7 +117,7 @@ def live_comet(
 def less(raw: Raw, masters: Masters, placed: Placed, picture: Plane) -> Plane:
     """A calibrated sub (H, W) less a picture (channels, H, W) without sky, which ``placed`` leads to."""
     pixels = np.empty(raw.shape, np.float32)
-    load(framed(raw, masters, placed.patches), 0, 0, _AS_IT_LIES, pixels)
+    load(framed(raw, masters, placed.patches), 0, 0, _AS_IT_LIES, 1, pixels)
     channels = colours(placed.bayer_pattern)
     shape = picture_shape(raw.shape, placed.bayer_pattern)
     for channel, plane in enumerate(picture):

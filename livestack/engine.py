@@ -21,13 +21,14 @@ from livestack.calibrate import settled, settled_at
 from livestack.comet import live_comet
 from livestack.comet_motion import Motion, middle_of
 from livestack.dark_scaling import Scaling
+from livestack.demosaics import DEFAULT, Demosaic
 from livestack.errors import MismatchError
 from livestack.events import SubAccepted, SubRejected
 from livestack.geometry import rotation_deg, size
 from livestack.look import Look, look
 from livestack.masters import Masters, check_shapes, saturation_level_adu
 from livestack.normalise import transparency_scale
-from livestack.placing import Demosaic, Interpolation, Placed
+from livestack.placing import Interpolation, Placed
 from livestack.setups import Habit, Setup
 from livestack.stack import Calibrating, FilterStack, Founding, StackImage
 from livestack.survey import counts
@@ -54,7 +55,7 @@ class Settings:
     """Weights go with FWHM to minus this power; 2 is best for faint stars, 0 for the smoothest sky."""
     comet: Motion | None = None
     """The picture follows a comet that moves so over the reference, and stars are left out."""
-    demosaic: Demosaic = "fine"
+    demosaic: Demosaic = DEFAULT
     interpolation: Interpolation | None = None
     """None: Lanczos-4 for mono, bicubic for demosaiced frames."""
 

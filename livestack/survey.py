@@ -138,7 +138,7 @@ def _survey_planes(raw: Raw, masters: Masters, *, search: bool) -> Survey:
 def luminance(raw: Raw, masters: Masters, patches: Patches) -> Plane:
     """The mean (H, W) of three calibrated and mended planes that lie one below the other."""
     pixels = np.empty(raw.shape, np.float32)
-    load(framed(raw, masters, patches), 0, 0, _AS_IT_LIES, pixels)
+    load(framed(raw, masters, patches), 0, 0, _AS_IT_LIES, 1, pixels)
     return np.asarray(pixels.reshape(3, -1, raw.shape[1]).mean(axis=0), np.float32)
 
 

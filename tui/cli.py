@@ -127,7 +127,9 @@ def _subs(add: Callable[..., argparse.ArgumentParser]) -> None:
 def _doctor(add: Callable[..., argparse.ArgumentParser]) -> None:
     doctor = add("doctor", help="what is here, what is missing, how to get it")
     doctor.add_argument(
-        "--indi", metavar="HOST:PORT", help="the INDI server to look for (default 127.0.0.1:7624)"
+        "--indi",
+        metavar="HOST:PORT",
+        help="an INDI server whose devices to look at, with their filters and limits",
     )
     _root(doctor, "the folder to look at (default: $FIRSTLIGHT_ROOT or ~/firstlight)")
     doctor.add_argument("--json", action="store_true", help="one JSON object a line")

@@ -176,7 +176,8 @@ def doctor(arguments: argparse.Namespace) -> int:
     from firstlight.config import DEFAULT_INDI, default_root
     from firstlight.doctor import examine
 
-    findings = examine(arguments.root or default_root(), arguments.indi or DEFAULT_INDI)
+    connect = arguments.indi is not None
+    findings = examine(arguments.root or default_root(), arguments.indi or DEFAULT_INDI, connect=connect)
     for each in findings:
         if arguments.json:
             print(json.dumps({"event": "finding"} | asdict(each)))

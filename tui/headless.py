@@ -18,6 +18,7 @@ from firstlight.events import EPHEMERAL, Stamped, Summary, encode
 from firstlight.snapshot import NightState
 from firstlight.state import reduce
 from firstlight.telling import describe, duration, figure, frame_name
+from firstlight.waiting import waiting_for
 from tui.source import NightSource
 
 EXIT_DONE, EXIT_FAILED, EXIT_VANISHED, EXIT_STOPPED, EXIT_LEFT = 0, 1, 3, 4, 130
@@ -82,7 +83,7 @@ def bar(state: NightState) -> str:
     """The progress bar: what is done of all frames, what is exposed now, how long it will take yet."""
     wanted, done = sum(line.wanted for line in state.lines), sum(line.done for line in state.lines)
     full = round(BAR_CELLS * done / wanted) if wanted else 0
-    now = state.phase.value
+    now = waiting_for(state)
     if state.exposure:
         each = state.exposure
         now = frame_name(each.kind, each.filter, each.exposure_s) + f", {each.remaining_s:.0f} s to go"

@@ -12,6 +12,9 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from livestack.demosaics import DEFAULT as DEMOSAIC
+from livestack.demosaics import METHODS as DEMOSAICS
+
 if TYPE_CHECKING:
     from firstlight.stack_job import StackJob
 
@@ -107,9 +110,10 @@ def _method(stack: argparse.ArgumentParser) -> None:
         help="the lights' mosaic from the top left, row by row (RGGB), or none, whatever their headers say",
     )  # fmt: skip
     group.add_argument(
-        "--demosaic", choices=("fine", "bilinear"), default="fine",
-        help="how a mosaic becomes colour (default fine: narrower stars without coloured edges; bilinear: "
-        "smoother pixels); --drizzle needs neither",
+        "--demosaic", choices=tuple(DEMOSAICS), default=DEMOSAIC,
+        help=f"how a mosaic becomes colour (default {DEMOSAIC}): "
+        + "; ".join(f"{name}: {each.summary}" for name, each in DEMOSAICS.items())
+        + "; --drizzle needs none",
     )  # fmt: skip
     group.add_argument(
         "--interpolation", choices=("lanczos-4", "lanczos-3", "bicubic"),
@@ -139,7 +143,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.lights and not arguments.watch:
         _find_lights_behind(arguments)
     if bool(arguments.lights) == bool(arguments.watch):
-        print("firstlight: name lights before the options, or a folder to --watch", file=sys.stderr)
+        print("firstlight: name lights, or a folder to --watch", file=sys.stderr)
         return EXIT_USAGE
     from firstlight.stack_files import stack_files
     from firstlight.stack_job import StackInterruptedError

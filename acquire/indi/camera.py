@@ -8,16 +8,18 @@ import re
 from collections.abc import Callable
 
 from acquire.clock import Clock
-from acquire.devices import CoolerStatus, ExposureRequest, RawFrame
+from acquire.devices import CameraLimits, CoolerStatus, ExposureRequest, Range, RawFrame
 from acquire.errors import DeviceError, DeviceLostError, ExposureFailedError
+from acquire.indi.cooler import TEMPERATURE, Cooler
 from acquire.indi.device import IndiDevice
+from acquire.indi.exposing import ABORT, EXPOSURE, IMAGE, ExposureWatch
 from acquire.indi.frame_check import unlike_order
-from acquire.indi.mirror import Blob, Link, NotInTimeError
+from acquire.indi.mirror import Link, NotInTimeError
+from acquire.indi.properties import Blob
 from library.errors import NotAFrameError
 from library.formats.table import HEAD_BYTES, check_frame, reader_of
 from library.frames import FrameKind
 
-IMAGE = "CCD1"
 _FRAME_TYPE = {
     FrameKind.LIGHT: "FRAME_LIGHT",
     FrameKind.BIAS: "FRAME_BIAS",
@@ -25,18 +27,15 @@ _FRAME_TYPE = {
     FrameKind.FLAT: "FRAME_FLAT",
     FrameKind.FLAT_DARK: "FRAME_DARK",
 }
-_COOLER_HOLDS_S = 2.0
 _READOUT_MARGIN_S = 120.0
-_ABORT_S = 15.0
-_UNANNOUNCED_S = 1.0
-"""Exposures up to this long may be over before the driver has said Busy."""
-_TEMPERATURE = ("CCD_TEMPERATURE", "CCD_TEMPERATURE_VALUE")
-_EXPOSURE = ("CCD_EXPOSURE", "CCD_EXPOSURE_VALUE")
+_ABORT_S, _FORGOTTEN_S = 15.0, 3.0
 _BLOCK = 2880
 
 
 class IndiCamera(IndiDevice):
     """Implements :class:`acquire.devices.Camera` with the properties of INDI's CCD drivers."""
+
+    ROLE = EXPOSURE[0]
 
     def __init__(
         self,
@@ -50,12 +49,44 @@ class IndiCamera(IndiDevice):
         self._ramp_c_per_min = ramp_c_per_min
         self._clock = clock
         self._readout_margin_s = readout_margin_s
+        self._image_came = False
+        self._cooler = Cooler(self, self._mirror, clock)
 
     @property
     def has_cooler(self) -> bool:
         """Whether the sensor's temperature can be set."""
-        found = self.get(_TEMPERATURE[0])
+        found = self.get(TEMPERATURE[0])
         return found is not None and found.writable
+
+    @property
+    def limits(self) -> CameraLimits:
+        """What it can be set to, as its driver says now."""
+        gain, offset = (self._find_control(word) for word in ("gain", "offset"))
+        return CameraLimits(
+            exposure_s=self._range(*EXPOSURE) or Range(),
+            gain=self._range(*gain) if gain else None,
+            offset=self._range(*offset) if offset else None,
+            binning=self._range("CCD_BINNING", "HOR_BIN"),
+            temperature_c=self._range(*TEMPERATURE) if self.has_cooler else None,
+            width_px=self.number("CCD_INFO", "CCD_MAX_X"),
+            height_px=self.number("CCD_INFO", "CCD_MAX_Y"),
+        )
+
+    def _range(self, prop: str, element: str) -> Range | None:
+        """What the driver takes; without an end where it gives none; ``None`` where it cannot be set."""
+        found = self.get(prop)
+        if found is None or not found.writable:
+            return None
+        limits = found.limits(element)
+        return Range(*limits) if limits else Range()
+
+    @property
+    def exposing_s(self) -> float | None:
+        """Seconds left of an exposure that runs now, whoever began it; ``None``: the camera is free."""
+        exposure = self.get(EXPOSURE[0])
+        if exposure is None or exposure.state != "Busy":
+            return None
+        return exposure.number(EXPOSURE[1]) or 0.0
 
     # -- cooling -------------------------------------------------------------------------------
 
@@ -71,59 +102,17 @@ class IndiCamera(IndiDevice):
 
         The pace is the one this camera was made with, or else the driver's.
         """
-        prop, element = _TEMPERATURE
-        deadline = self._clock.monotonic() + timeout_s
-        self.check_range(self.need(prop), {element: temp_c})
-        await self.press("CCD_COOLER", "COOLER_ON")
-        await self._keep_pace(temp_c)
-        told = since = self._mirror.serial
-        self._link.send(self._name, prop, {element: temp_c})
-
-        def look(wanted: bool) -> CoolerStatus | None:
-            nonlocal told
-            found = self.need(prop)
-            if found.serial > since:  # a driver that is at its set point already may have nothing to add
-                self.refuse_alert(found, f"cooling to {temp_c:g} °C")
-            status = self._cooler_status()
-            if status is None:
-                return None
-            if found.serial > told:
-                told = found.serial
-                on_progress(status)
-            return status if (abs(status.sensor_temp_c - temp_c) <= tolerance_c) is wanted else None
-
-        what = f"reaching {temp_c:g} ± {tolerance_c:g} °C"
-        while True:
-            reached = await self.wait_for(
-                lambda: look(True), what, max(0.0, deadline - self._clock.monotonic())
-            )
-            try:
-                await self.wait_for(lambda: look(False), "drifting off", _COOLER_HOLDS_S)
-            except NotInTimeError:
-                return self._cooler_status() or reached
-
-    async def _keep_pace(self, temp_c: float) -> None:
-        """Let the driver keep to the ramp; for one that has none, go in steps of a degree."""
-        ramp, at_c = self._ramp_c_per_min, self.number(*_TEMPERATURE)
-        if ramp is None or at_c is None:
-            return
-        if self.get("CCD_TEMP_RAMP") is not None:
-            await self.set("CCD_TEMP_RAMP", {"RAMP_SLOPE": ramp})
-            return
-        prop, element = _TEMPERATURE
-        step_c = math.copysign(1.0, temp_c - at_c)
-        for n in range(1, math.ceil(abs(temp_c - at_c))):
-            self._link.send(self._name, prop, {element: at_c + n * step_c})
-            await self._clock.sleep(60.0 / ramp)
-
-    def _cooler_status(self) -> CoolerStatus | None:
-        """How it is now; ``None`` while the driver has no reading."""
-        sensor_temp_c = self.number(*_TEMPERATURE)
-        if sensor_temp_c is None:
-            return None
-        return CoolerStatus(
-            sensor_temp_c=sensor_temp_c, power_percent=self.number("CCD_COOLER_POWER", "CCD_COOLER_VALUE")
+        return await self._cooler.cool_to(
+            temp_c,
+            tolerance_c=tolerance_c,
+            timeout_s=timeout_s,
+            ramp_c_per_min=self._ramp_c_per_min,
+            on_progress=on_progress,
         )
+
+    async def warm_up(self, c_per_min: float, on_progress: Callable[[CoolerStatus, float], None]) -> None:
+        """Let the sensor warm up no faster than that, then switch the cooler off, also if cancelled."""
+        await self._cooler.warm_up(c_per_min, on_progress)
 
     # -- exposing ------------------------------------------------------------------------------
 
@@ -133,34 +122,41 @@ class IndiCamera(IndiDevice):
         Raises :class:`ExposureFailedError` if no whole frame comes of it; the camera is idle again then.
         """
         await self.abort()  # whatever an earlier client left running is not ours
+        self._image_came = False
         await self._apply(request)
         try:
-            blob = await self._blob_of(request.exposure_s, on_progress)
+            blob = await self._blob_of(request, on_progress)
         except DeviceLostError:
             raise
         except DeviceError as error:
             with contextlib.suppress(DeviceError):  # the first error is the one to tell
                 await self.abort()
             raise ExposureFailedError(str(error)) from error
-        self._refuse_cut_short(blob)
-        self._refuse_another(blob, request.binning)
+        self._image_came = True
         return RawFrame(
             fits=blob.data,
             gain=self._control("gain"),
             offset=self._control("offset"),
-            sensor_temp_c=self.number(*_TEMPERATURE),
+            sensor_temp_c=self.number(*TEMPERATURE),
             read_mode=self._read_mode(),
         )
 
     async def abort(self) -> None:
         """Stop the exposure in progress, if any."""
-        exposure = self.get(_EXPOSURE[0])
-        if exposure is None or exposure.state != "Busy" or self.get("CCD_ABORT_EXPOSURE") is None:
+        exposure = self.get(EXPOSURE[0])
+        if exposure is None or exposure.state != "Busy" or self.get(ABORT) is None:
             return
-        self._link.send(self._name, "CCD_ABORT_EXPOSURE", {"ABORT": True})
-        await self.wait_for(
-            lambda: self.need(_EXPOSURE[0]).state != "Busy", "aborting the exposure", _ABORT_S
-        )
+        self._link.send(self._name, ABORT, {"ABORT": True})
+        over = self._image_came  # then Busy is only what the driver forgot to take back
+        try:
+            await self.wait_for(
+                lambda: self.need(EXPOSURE[0]).state != "Busy",
+                "aborting the exposure",
+                _FORGOTTEN_S if over else _ABORT_S,
+            )
+        except NotInTimeError:
+            if not over:
+                raise
 
     async def _apply(self, request: ExposureRequest) -> None:
         """Bring the camera's settings to the request's; those that are right already cost nothing."""
@@ -180,70 +176,52 @@ class IndiCamera(IndiDevice):
                 if not math.isclose(taken := self.number(prop, element) or 0.0, value, abs_tol=1e-3):
                     raise DeviceError(f"{self._name} was asked for {word} {value:g} and took {taken:g}")
 
-    async def _blob_of(self, exposure_s: float, on_progress: Callable[[float], None]) -> Blob:
-        """Start an exposure; wait for its BLOB and for CCD_EXPOSURE to turn Ok, in whichever order."""
-        prop, element = _EXPOSURE
-        shortest_s = self.need(prop).elements[element].min
-        values: dict[str, float | str | bool] = {element: max(exposure_s, shortest_s)}
-        self.check_range(self.need(prop), values)
+    async def _blob_of(self, request: ExposureRequest, on_progress: Callable[[float], None]) -> Blob:
+        """Start an exposure and wait for its image."""
+        prop, element = EXPOSURE
+        found = self.need(prop)
+        exposure_s = max(request.exposure_s, found.elements[element].min)
+        values: dict[str, float | str | bool] = {element: exposure_s}
+        self.check_range(found, values)
         self._mirror.drop_blob(self._name, IMAGE)
-        since = told = self._mirror.serial
-        began: int | None = None
+        watch = ExposureWatch(
+            self,
+            self._mirror,
+            self._clock,
+            request.exposure_s,
+            fault_of=lambda blob: self._fault_of(blob, exposure_s, request.binning),
+            on_progress=on_progress,
+        )
         self._link.send(self._name, prop, values)
-
-        def look() -> Blob | None:
-            nonlocal began, told
-            exposure, blob = self.need(prop), self._mirror.blob(self._name, IMAGE)
-            if exposure.serial <= since:
-                return None
-            self.refuse_alert(exposure, f"an exposure of {exposure_s:g} s", ExposureFailedError)
-            left_s = float(exposure.elements[element].value)
-            if exposure.state == "Busy":
-                began = began or exposure.serial
-                if exposure.serial > told and math.isfinite(left_s):
-                    told = exposure.serial
-                    on_progress(left_s)
-                if blob and blob.serial < exposure.serial and left_s > 0:
-                    self._mirror.drop_blob(self._name, IMAGE)  # still exposing: it is an earlier one's
-                return None
-            if began is None and exposure_s > _UNANNOUNCED_S:
-                return None  # the echo of an earlier exposure
-            if exposure.state == "Idle" and began is not None:
-                raise ExposureFailedError(f"{self._name}: the exposure of {exposure_s:g} s was aborted")
-            return blob if blob and blob.serial > (began or since) else None
-
         try:
-            what = f"the image of an exposure of {exposure_s:g} s"
-            return await self.wait_for(look, what, exposure_s + self._readout_margin_s)
+            blob = await watch.image(request.exposure_s + self._readout_margin_s)
         finally:
             self._mirror.drop_blob(self._name, IMAGE)
+        if fault := self._fault_of(blob, exposure_s, request.binning):
+            raise ExposureFailedError(f"{self._name}: {fault}")
+        return blob
 
-    def _refuse_cut_short(self, blob: Blob) -> None:
+    def _fault_of(self, blob: Blob, exposure_s: float, binning: int) -> str | None:
+        """Why a BLOB is not the image that was ordered; ``None``: it is."""
         if not blob.data:
-            raise ExposureFailedError(
-                f"{self._name}: the image came short: {blob.arrived} of {blob.declared} bytes"
-            )
+            return f"the image came short: {blob.arrived} of {blob.declared} bytes"
         head = bytes(blob.data[:HEAD_BYTES])
         if reader_of(head) is not None:
-            return  # a camera's own raw file, say: whoever stores it will see whether it is whole
+            return None  # a camera's own raw file, say: whoever stores it will see whether it is whole
         try:
-            check_frame(self._name, head)
+            check_frame("the image", head)
         except NotAFrameError as error:
-            raise ExposureFailedError(
-                f"{error}; set the driver's format to RAW or FITS (Capture Format, Image Type)"
-            ) from error
+            return f"{error}; set the driver's format to RAW or FITS (Capture Format, Image Type)"
         if not blob.data.startswith(b"SIMPLE") or len(blob.data) % _BLOCK:
-            raise ExposureFailedError(
-                f'{self._name}: the image is no whole FITS file ("{blob.format}", {len(blob.data)} bytes); '
+            return (
+                f'the image is no whole FITS file ("{blob.format}", {len(blob.data)} bytes); '
                 "set the driver's transfer format to FITS"
             )
-
-    def _refuse_another(self, blob: Blob, binning: int) -> None:
-        if not blob.data.startswith(b"SIMPLE"):
-            return  # a raw file is all that its camera has
         width, height = (self.number("CCD_FRAME", side) for side in ("WIDTH", "HEIGHT"))
-        if wrong := unlike_order(blob.data, binning=binning, width_px=width, height_px=height):
-            raise ExposureFailedError(f"{self._name}: the image is not as ordered: {wrong}")
+        wrong = unlike_order(
+            blob.data, binning=binning, width_px=width, height_px=height, exposure_s=exposure_s
+        )
+        return f"the image is not as ordered: {wrong}" if wrong else None
 
     # -- gain, offset, read mode ---------------------------------------------------------------
 
@@ -277,5 +255,6 @@ class IndiCamera(IndiDevice):
             if found and found.kind == "switch" and (on := found.on()):
                 return found.elements[on].label or on
             if found and found.kind == "number":
-                return ", ".join(f"{element.value:g}" for element in found.elements.values())
+                values = [found.number(each) for each in found.elements]
+                return ", ".join("?" if value is None else f"{value:g}" for value in values)
         return None

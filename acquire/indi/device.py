@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from acquire.errors import DeviceError, DeviceLostError
-from acquire.indi.mirror import Link, Property
+from acquire.indi.mirror import Link, Mirror
+from acquire.indi.properties import Property
 
 _T = TypeVar("_T")
 Value = float | str | bool
@@ -15,7 +16,12 @@ _ANSWER_S = 15.0
 
 
 class IndiDevice:
-    """One device by its name. Nothing of its state is kept here: the mirror has it."""
+    """One device by its name. Nothing of its state is kept here: the mirror has it.
+
+    ``ROLE`` is the property that the device has while it is connected, and at no other time.
+    """
+
+    ROLE = "CONNECTION"
 
     def __init__(self, link: Link, name: str) -> None:
         self._link = link
@@ -27,22 +33,36 @@ class IndiDevice:
         """The device's name as the server has it."""
         return self._name
 
+    @property
+    def mirror(self) -> Mirror:
+        """What the server has told."""
+        return self._mirror
+
     def get(self, prop: str) -> Property | None:
         """One property, if the driver has defined it."""
         return self._mirror.get(self._name, prop)
 
     def need(self, prop: str) -> Property:
-        """One property that every driver of this kind has while it is connected."""
+        """One property that must be there.
+
+        Raises :class:`DeviceLostError` if the device is not connected, and :class:`DeviceError` if it is, and
+        has no such property.
+        """
         found = self.get(prop)
-        if found is None:
+        if found is not None:
+            return found
+        if self._mirror.lost or self.get(self.ROLE) is None:
             raise DeviceLostError(self._mirror.lost or f"{self._name} has no {prop} now: it is not connected")
-        return found
+        raise DeviceError(f"{self._name} has no {prop}")
 
     def number(self, prop: str, element: str) -> float | None:
         """One number, if the driver has it and it is one: a sensor that cannot be read is often NaN."""
         found = self.get(prop)
-        value = float(found.elements[element].value) if found and element in found.elements else math.nan
-        return value if math.isfinite(value) else None
+        return found.number(element) if found else None
+
+    def send(self, prop: str, values: Mapping[str, Value]) -> None:
+        """Ask for new values and return at once."""
+        self._link.send(self._name, prop, values)
 
     async def set(self, prop: str, values: dict[str, Value], *, timeout_s: float = _ANSWER_S) -> None:
         """Give a property values, unless it has them already, and wait until the driver has taken them."""

@@ -7,19 +7,20 @@ import contextlib
 import signal
 import socket
 import sys
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
 from acquire.clock import Clock, backoff
 from acquire.errors import DeviceLostError, ServerUnreachableError
+from acquire.indi.door import clean
 from acquire.indi.mirror import Mirror
 from acquire.indi.wire import PREFIX, Message, pack, unpack
 
 _FIRST_RETRY_S, _LONGEST_RETRY_S = 0.25, 10.0
 _READ_AHEAD = 4 << 20
 _BUFFER = 1 << 20
+_LAST_WORDS = 600
 
 
 class WorkerLink:
@@ -29,8 +30,10 @@ class WorkerLink:
     losses are the mirror's ``lost`` and end by themselves.
     """
 
-    def __init__(self, host: str, port: int, clock: Clock) -> None:
-        self.mirror = Mirror(clock)
+    def __init__(
+        self, host: str, port: int, clock: Clock, on_refused: Callable[[str], None] | None = None
+    ) -> None:
+        self.mirror = Mirror(clock, on_refused)
         self.worker_pid: int | None = None
         self._host = host
         self._port = port
@@ -157,12 +160,12 @@ class WorkerLink:
 
 
 async def _last_lines(process: asyncio.subprocess.Process) -> str:
-    """Give the last that the worker, or the C++ library below it, printed."""
+    """Give the last that the worker, or the C++ library below it, printed; lines may be of any length."""
     assert process.stderr is not None
-    lines: deque[str] = deque(maxlen=3)
-    async for line in process.stderr:
-        lines.append(line.decode(errors="replace").strip())
-    return " / ".join(lines)
+    tail = b""
+    while piece := await process.stderr.read(_READ_AHEAD):
+        tail = (tail + piece)[-_LAST_WORDS:]
+    return " / ".join(clean(line.strip()) for line in tail.decode(errors="replace").splitlines()[-3:])
 
 
 async def _end(

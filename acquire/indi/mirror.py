@@ -4,59 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from acquire.clock import Clock
 from acquire.errors import DeviceError, DeviceLostError
+from acquire.indi.door import (
+    MOST_DEVICES,
+    MOST_PROPERTIES,
+    RefusedError,
+    checked_blob,
+    checked_name,
+    checked_property,
+    clean,
+    shown,
+)
+from acquire.indi.properties import Blob, Property
 from acquire.indi.wire import Message
 
 _T = TypeVar("_T")
 _MESSAGES_KEPT = 5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Element:
-    """One value of a property; numbers have limits (both 0 where the driver gives none)."""
-
-    value: Any
-    label: str = ""
-    min: float = 0.0
-    max: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Property:
-    """One property as last told. ``serial`` grows with every message, so that "since" can be asked."""
-
-    device: str
-    name: str
-    kind: str
-    state: str
-    permission: str
-    elements: Mapping[str, Element]
-    timestamp: str
-    serial: int
-
-    @property
-    def writable(self) -> bool:
-        """Whether it may be set."""
-        return self.permission != "ro"
-
-    def on(self) -> str | None:
-        """Name of the first switch that is on."""
-        return next((name for name, element in self.elements.items() if element.value is True), None)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Blob:
-    """One BLOB; ``data`` is empty when fewer bytes arrived than were declared."""
-
-    data: bytes
-    format: str
-    declared: int
-    arrived: int
-    serial: int
+_MOST_ALIKE, _MOST_REASONS = 3, 30
+"""Lines for one reason of refusal, and reasons, that are told."""
 
 
 class Link(Protocol):
@@ -101,10 +69,16 @@ class _Waiter(Generic[_T]):
 
 
 class Mirror:
-    """Filled by the link, read by the devices, in one event loop."""
+    """Filled by the link, read by the devices, in one event loop.
 
-    def __init__(self, clock: Clock) -> None:
+    All that comes in is checked at the door (:mod:`acquire.indi.door`); ``on_refused`` gets one line for what
+    is refused there, once for each thing.
+    """
+
+    def __init__(self, clock: Clock, on_refused: Callable[[str], None] | None = None) -> None:
         self._clock = clock
+        self._on_refused = on_refused or (lambda _line: None)
+        self._refused: dict[str, set[str]] = {}
         self._properties: dict[str, dict[str, Property]] = {}
         self._blobs: dict[tuple[str, str], Blob] = {}
         self._messages: dict[str, list[str]] = {}
@@ -176,27 +150,45 @@ class Mirror:
     def apply(self, message: Message, payload: bytes = b"") -> None:
         """Take one message of the worker in and wake whoever waited for it."""
         self.serial += 1
+        try:
+            self._take(message, payload)
+        except RefusedError as error:
+            self._refuse(message, str(error))
+        for waiter in tuple(self._waiters):
+            waiter.check()
+
+    def _take(self, message: Message, payload: bytes) -> None:
         kind = message["type"]
         if kind == "connected":
             self._lost = None
         elif kind == "property":
-            self._define(message)
+            self._define(checked_property(message, self.serial))
         elif kind == "blob":
-            self._blobs[message["device"], message["name"]] = Blob(
-                data=payload,
-                format=message["format"],
-                declared=message["declared"],
-                arrived=message["arrived"],
-                serial=self.serial,
-            )
+            self._blobs[message["device"], message["name"]] = checked_blob(message, payload, self.serial)
         elif kind == "message" and message["device"]:
-            said = self._messages.setdefault(message["device"], [])
-            said.append(message["text"])
-            del said[:-_MESSAGES_KEPT]
+            device = checked_name(message["device"], "a device's name")
+            if device in self._properties:
+                said = self._messages.setdefault(device, [])
+                said.append(clean(message["text"]))
+                del said[:-_MESSAGES_KEPT]
         elif kind == "deleted":
             self._delete(message["device"], message["name"])
-        for waiter in tuple(self._waiters):
-            waiter.check()
+        elif kind == "error":
+            raise RefusedError(clean(message["reason"]))
+
+    def _refuse(self, message: Message, reason: str) -> None:
+        """Say once what is not taken in; what was known under its name is known no more."""
+        device, name = message.get("device") or "", message.get("name") or message.get("where") or ""
+        if message["type"] == "property" and device in self._properties:
+            self._properties[device].pop(name, None)
+        what = " ".join(shown(part) for part in (device, name) if part)
+        line = f"the INDI server's {what or message['type']} is not used: {reason}"
+        told = self._refused.setdefault(reason, set())
+        if line in told or len(told) >= _MOST_ALIKE or len(self._refused) > _MOST_REASONS:
+            return
+        told.add(line)
+        more = "; others like it are not told" if len(told) == _MOST_ALIKE else ""
+        self._on_refused(line + more)
 
     def lose(self, reason: str) -> None:
         """Forget everything: the connection is gone, and whoever waits learns it."""
@@ -207,19 +199,13 @@ class Mirror:
         for waiter in tuple(self._waiters):
             waiter.fail(DeviceLostError(reason))
 
-    def _define(self, message: Message) -> None:
-        self._properties.setdefault(message["device"], {})[message["name"]] = Property(
-            device=message["device"],
-            name=message["name"],
-            kind=message["kind"],
-            state=message["state"],
-            permission=message["permission"],
-            elements={
-                element.pop("name"): Element(**element) for element in (dict(e) for e in message["elements"])
-            },
-            timestamp=message["timestamp"],
-            serial=self.serial,
-        )
+    def _define(self, prop: Property) -> None:
+        if prop.device not in self._properties and len(self._properties) >= MOST_DEVICES:
+            raise RefusedError(f"there are more than {MOST_DEVICES} devices")
+        known = self._properties.setdefault(prop.device, {})
+        if prop.name not in known and len(known) >= MOST_PROPERTIES:
+            raise RefusedError(f"the device has more than {MOST_PROPERTIES} properties")
+        known[prop.name] = prop
 
     def _delete(self, device: str, name: str | None) -> None:
         left = self._properties.get(device, {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -21,6 +21,7 @@ from acquire.plan import Plan
 _DEFINED_S = 5.0
 _CONNECT_S = 60.0
 _QUIET_S = 0.3
+_MOST_DIGITS = 9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,15 +40,28 @@ _MOUNT = _Role(what="mount", key="mount", interface=1 << 0, property="EQUATORIAL
 
 
 @asynccontextmanager
-async def connect(host: str, port: int, plan: Plan, clock: Clock | None = None) -> AsyncIterator[Observatory]:
+async def connect(
+    host: str,
+    port: int,
+    plan: Plan,
+    clock: Clock | None = None,
+    *,
+    on_refused: Callable[[str], None] | None = None,
+    claim: Callable[[tuple[str, ...]], None] | None = None,
+) -> AsyncIterator[Observatory]:
     """Connect to what the plan needs; on leaving, the devices stay as they are.
+
+    ``claim`` is called with the devices' names before anything is asked of them, and may raise.
+    ``on_refused`` gets a line for each thing the server says that is not taken in.
 
     Raises :class:`ServerUnreachableError`, :class:`DeviceMissingError`, or :class:`DeviceError` if a device
     will not connect.
     """
     clock = clock or RealClock()
-    async with WorkerLink(host, port, clock) as link:
+    async with WorkerLink(host, port, clock, on_refused) as link:
         names = await _choose(link.mirror, plan, clock)
+        if claim is not None:
+            claim(tuple(names.values()))
         settings = plan.camera
         camera = IndiCamera(link, names[_CAMERA], clock, settings.readout_timeout_s, settings.ramp_c_per_min)
         options = plan.options
@@ -58,10 +72,16 @@ async def connect(host: str, port: int, plan: Plan, clock: Clock | None = None) 
             else None
         )
 
+        known: set[tuple[str, str]] = set()
+
         async def bring_up() -> None:
-            """Connect the devices, and do what a server or driver forgets when it restarts."""
+            """Connect the devices, and do what a server or driver forgets when it restarts.
+
+            What a device had before it went away is waited for: drivers define their properties in no haste.
+            """
             await asyncio.gather(*(_connect_device(link, name, role) for role, name in names.items()))
-            await _definitions(link.mirror, set(names.values()), clock)
+            await definitions(link.mirror, set(names.values()), clock, known)
+            known.update(_defined(link.mirror, names.values()))
             link.enable_blobs(camera.name)
             await _introduce(camera, wheel, mount)
 
@@ -88,27 +108,34 @@ async def _choose(mirror: Mirror, plan: Plan, clock: Clock) -> dict[_Role, str]:
     }
     needed = {_CAMERA: True, _WHEEL: plan.needs_wheel, _MOUNT: plan.target is not None}
     if plan.sets:  # a wheel's opaque position makes darkness, where there is one
-        await _definitions(mirror, set(), clock)
-        wheels = [name for name in mirror.devices() if _interface(mirror, name) & _WHEEL.interface]
+        await definitions(mirror, set(), clock)
+        wheels = [name for name in mirror.devices() if interface_of(mirror, name) & _WHEEL.interface]
         needed[_WHEEL] = needed[_WHEEL] or len(wheels) == 1
     roles = [role for role in named if needed[role] or named[role]]
-    await _definitions(mirror, {name for name in named.values() if name}, clock)
+    await definitions(mirror, {name for name in named.values() if name}, clock)
     chosen: dict[_Role, str] = {}
     for role in roles:
         chosen[role] = _pick(mirror, role, named[role], chosen.values())
     return chosen
 
 
-async def _definitions(mirror: Mirror, expected: set[str], clock: Clock) -> None:
+async def definitions(
+    mirror: Mirror, expected: set[str], clock: Clock, known: Set[tuple[str, str]] = frozenset()
+) -> None:
     """Wait until every device and property is defined; the protocol has no word for that but silence."""
     deadline = clock.monotonic() + _DEFINED_S
     before: set[tuple[str, str]] = set()
     while clock.monotonic() < deadline:
-        now = {(prop.device, prop.name) for device in mirror.devices() for prop in mirror.properties(device)}
-        if now and now == before and expected <= set(mirror.devices()):
+        now = _defined(mirror, mirror.devices())
+        if now and now == before and expected <= set(mirror.devices()) and known <= now:
             return
         before = now
         await clock.sleep(_QUIET_S)
+
+
+def _defined(mirror: Mirror, devices: Iterable[str]) -> set[tuple[str, str]]:
+    """Device and name of every property that these devices have now."""
+    return {(prop.device, prop.name) for device in devices for prop in mirror.properties(device)}
 
 
 def _pick(mirror: Mirror, role: _Role, name: str | None, taken: Iterable[str]) -> str:
@@ -120,7 +147,7 @@ def _pick(mirror: Mirror, role: _Role, name: str | None, taken: Iterable[str]) -
                 f"Correct {role.key} in [equipment]"
             )
         return name
-    offers = [device for device in mirror.devices() if _interface(mirror, device) & role.interface]
+    offers = [device for device in mirror.devices() if interface_of(mirror, device) & role.interface]
     # A camera with a wheel of its own gives way to a wheel that is nothing else.
     apart = [device for device in offers if device not in taken]
     if len(apart) == 1 or (not apart and len(offers) == 1):
@@ -133,11 +160,11 @@ def _pick(mirror: Mirror, role: _Role, name: str | None, taken: Iterable[str]) -
     )
 
 
-def _interface(mirror: Mirror, device: str) -> int:
-    """What the driver says it is; one that says nothing is known by its properties."""
+def interface_of(mirror: Mirror, device: str) -> int:
+    """What the driver says it is, as INDI's bits; one that says nothing is known by its properties."""
     info = mirror.get(device, "DRIVER_INFO")
-    text = info.elements["DRIVER_INTERFACE"].value if info and "DRIVER_INTERFACE" in info.elements else ""
-    if str(text).isdigit():
+    text = info.text("DRIVER_INTERFACE").strip() if info else ""
+    if text.isdecimal() and len(text) <= _MOST_DIGITS:
         return int(text)
     return sum(role.interface for role in (_CAMERA, _WHEEL, _MOUNT) if mirror.get(device, role.property))
 

@@ -12,6 +12,8 @@ _SLOT = ("FILTER_SLOT", "FILTER_SLOT_VALUE")
 class IndiWheel(IndiDevice):
     """Implements :class:`acquire.devices.FilterWheel`; names come from FILTER_NAME, or else are numbers."""
 
+    ROLE = "FILTER_SLOT"
+
     def __init__(self, link: Link, name: str, timeout_s: float = 90.0) -> None:
         super().__init__(link, name)
         self._timeout_s = timeout_s
@@ -20,12 +22,10 @@ class IndiWheel(IndiDevice):
     def filters(self) -> tuple[str, ...]:
         """Names by slot, first slot first."""
         names = self.get("FILTER_NAME")
-        if names is not None:
-            return tuple(
-                element.value or str(slot) for slot, element in enumerate(names.elements.values(), 1)
-            )
-        slots = int(self.need(_SLOT[0]).elements[_SLOT[1]].max)
-        return tuple(str(slot) for slot in range(1, slots + 1))
+        if names is not None and names.elements:
+            return tuple(names.text(each) or str(slot) for slot, each in enumerate(names.elements, 1))
+        slots = self.need(_SLOT[0]).limits(_SLOT[1])
+        return tuple(str(slot) for slot in range(1, int(slots[1]) + 1)) if slots else ()
 
     async def select(self, filter_name: str) -> None:
         """Turn to the filter and return once it is in place."""
@@ -35,7 +35,7 @@ class IndiWheel(IndiDevice):
         slot = float(1 + self.filters.index(filter_name))
 
         now = self.need(prop)
-        if now.state in {"Ok", "Idle"} and now.elements[element].value == slot:
+        if now.state in {"Ok", "Idle"} and now.number(element) == slot:
             return
         since = self._mirror.serial
         turning = False
@@ -50,11 +50,11 @@ class IndiWheel(IndiDevice):
             if found.state == "Busy":
                 turning = True
                 return False
-            stands = found.elements[element].value
-            if turning and stands != slot:
+            stands = found.number(element)
+            if turning and stands is not None and stands != slot:
                 raise DeviceError(
                     f'{self._name} turned to slot {stands:g} and not to "{filter_name}" ({slot:g})'
                 )
-            return bool(stands == slot)
+            return stands == slot
 
         await self.wait_for(arrived, f'turning to "{filter_name}"', self._timeout_s)

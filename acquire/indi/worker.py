@@ -26,10 +26,12 @@ from typing import Any, TypeVar
 
 import PyIndi
 
+from acquire.indi.sieve import Gauge, Sieve
 from acquire.indi.wire import PREFIX, Message, pack, unpack
 
 _Self = TypeVar("_Self", bound="_Connection")
 _PERMISSIONS = {PyIndi.IP_RO: "ro", PyIndi.IP_WO: "wo", PyIndi.IP_RW: "rw"}
+_CONNECT_S = 20.0
 _TIMESTAMP = re.compile(r"^\d{4}-\d\d-\d\dT[\d:.]+: ")  # that the library puts before a message
 _KINDS = {
     PyIndi.INDI_NUMBER: "number",
@@ -58,8 +60,9 @@ def _guarded(callback: Callable[..., None]) -> Callable[..., None]:
 class _Connection(PyIndi.BaseClient):
     """Callbacks that become frames on the socket."""
 
-    def __init__(self, parent: socket.socket) -> None:
+    def __init__(self, parent: socket.socket, gauge: Gauge) -> None:
         super().__init__()
+        self._gauge = gauge
         self._parent = parent
         self._sending = threading.Lock()
         self._properties: dict[tuple[str, str], PyIndi.Property] = {}
@@ -83,14 +86,14 @@ class _Connection(PyIndi.BaseClient):
     def newProperty(self, prop: PyIndi.Property) -> None:  # noqa: N802 - PyIndi's name
         """A property is defined."""
         self._properties[prop.getDeviceName(), prop.getName()] = prop
-        self.report(_describe(prop))
+        self._tell(prop)
 
     @_guarded
     def updateProperty(self, prop: PyIndi.Property) -> None:  # noqa: N802 - PyIndi's name
         """A property has new values, or a BLOB has come."""
         if prop.getType() == PyIndi.INDI_BLOB:
             self._report_blobs(prop)
-        self.report(_describe(prop))
+        self._tell(prop)
 
     @_guarded
     def removeProperty(self, prop: PyIndi.Property) -> None:  # noqa: N802 - PyIndi's name
@@ -121,6 +124,14 @@ class _Connection(PyIndi.BaseClient):
         self.report({"type": "disconnected", "reason": "the server closed the connection"})
         self.gone.set()
         self._parent.shutdown(socket.SHUT_RD)  # wakes the main thread from its read
+
+    def _tell(self, prop: PyIndi.Property) -> None:
+        said = _describe(prop)
+        if said["name"] == "CCD_INFO" and said["kind"] == "number":
+            sides = {each["name"]: each["value"] for each in said["elements"]}
+            pixels = sides.get("CCD_MAX_X", 0.0) * sides.get("CCD_MAX_Y", 0.0)
+            self._gauge.expect(said["device"], pixels)
+        self.report(said)
 
     def _report_blobs(self, prop: PyIndi.Property) -> None:
         for widget in PyIndi.PropertyBlob(prop):
@@ -252,10 +263,19 @@ def _read_orders(parent: socket.socket, connection: _Connection) -> None:
 def main(host: str, port: int, fd: int) -> int:
     """Mirror the connection until either end goes away."""
     parent = socket.socket(fileno=fd)
-    connection = _Connection(parent)
-    connection.setServer(host, port)
+    try:
+        server = socket.create_connection((host, port), timeout=_CONNECT_S)
+    except OSError as error:
+        reason = f"no INDI server answers ({error.strerror or error})"
+        parent.sendall(pack({"type": "failed", "reason": reason}))
+        return 1
+    server.settimeout(None)
+    sieve = Sieve(server, lambda reason: connection.report({"type": "disconnected", "reason": reason}))
+    connection = _Connection(parent, sieve.gauge)
+    sieve.start()
+    connection.setServer("127.0.0.1", sieve.port)
     if not connection.connectServer():
-        connection.report({"type": "failed", "reason": "no INDI server answers"})
+        connection.report({"type": "failed", "reason": "the INDI client library does not connect"})
         return 1
     _read_orders(parent, connection)
     if not connection.gone.is_set():

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livestack.kernels.demosaic import FINE, REACH, demosaic
+from livestack.kernels.ratio_corrected import ratio_corrected
 from livestack.kernels.resampling import along_columns, along_rows, directly, line_of, lowest
 from livestack.kernels.ringing import EDGE, hold
 from livestack.kernels.tiles import footprint, mask_holes, region_of
@@ -23,6 +24,15 @@ _RINGING = np.float32(25.0)
 Plane = NDArray[np.float32]
 
 
+class Demosaicing(NamedTuple):
+    """How a mosaic becomes colour: by ratios, or linearly with ``gain``, of pixels up to ``reach`` away."""
+
+    ratios: bool = False
+    gain: np.float32 = FINE
+    reach: int = REACH
+    noise: np.float32 = np.float32(0)
+
+
 class Course(NamedTuple):
     """How a frame gets into the stack.
 
@@ -31,8 +41,7 @@ class Course(NamedTuple):
     which channel each pixel of a CFA's cell has, -1 for mono, -2 for three planes. ``levels`` (tiles,
     channels, 3) are added after ``scale``, as a plane over the tile. ``noise`` is that of a pixel of the
     frame; where the table is ``stretched``, ``undershoot`` is how far below its neighbours an interpolated
-    value may be. ``zero`` (channels) is about the sky's level. ``demosaicing`` is the gain of a mosaic's
-    colours.
+    value may be. ``zero`` (channels) is about the sky's level. ``demosaicing`` is for a mosaic.
     """
 
     maps: NDArray[np.float64]
@@ -45,7 +54,7 @@ class Course(NamedTuple):
     stretched: bool
     undershoot: np.float32
     zero: Plane
-    demosaicing: np.float32 = FINE
+    demosaicing: Demosaicing = Demosaicing()
 
 
 @kernel(fast=True)
@@ -59,14 +68,14 @@ def registered(frame, course, tile, values, there):  # type: ignore[no-untyped-d
     size = shape_of(frame)
     if planes:
         size = (size[0] // 3, size[1])
-    reach = course.table.shape[1] // 2 + (REACH + 2 if cfa else 1)
+    reach = course.table.shape[1] // 2 + (course.demosaicing.reach + 2 if cfa else 1)
     region = region_of(course.maps[tile], course.turn, rows, columns, reach, size)
     if not region.reached:
         return False
     piece = np.empty((3 if cfa or planes else 1, region.rows, region.columns), np.float32)
     mosaic = np.empty((region.rows, region.columns), np.float32) if cfa else piece[0]
-    first = plane_of(frame, 0) if planes else frame
-    holes, brightest = load(first, region.x0, region.y0, course.turn, mosaic)
+    first, period = plane_of(frame, 0) if planes else frame, course.colours.shape[0] if cfa else 1
+    holes, brightest = load(first, region.x0, region.y0, course.turn, period, mosaic)
     for v in range(rows):
         for u in range(columns):
             there[v, u] = True
@@ -77,12 +86,12 @@ def registered(frame, course, tile, values, there):  # type: ignore[no-untyped-d
     if planes:
         for number in range(1, 3):
             plane = plane_of(frame, number)
-            holes, peak = load(plane, region.x0, region.y0, course.turn, piece[number])
+            holes, peak = load(plane, region.x0, region.y0, course.turn, period, piece[number])
             brightest = max(brightest, peak)
             if holes:
                 _mask(piece[number], region, there)
     if cfa:
-        demosaic(mosaic, course.colours, region.x0, region.y0, course.turn, course.demosaicing, piece)
+        _coloured(mosaic, course, region.x0, region.y0, piece)
     for channel in range(channels):
         sky = (course.zero[channel] - course.levels[tile, channel, 0]) / course.scale
         bright = sky + (_RINGING * course.undershoot if course.stretched else EDGE * course.noise)
@@ -97,6 +106,21 @@ def _mask(pixels, region, there) -> None:  # type: ignore[no-untyped-def]
     present = np.empty(pixels.shape, np.float32)
     fill_holes(pixels, present)
     mask_holes(present, region, there)
+
+
+@kernel(fast=True)
+def _coloured(mosaic, course, x0, y0, planes):  # type: ignore[no-untyped-def]
+    """Demosaic a tile whose (p, q) is (x0, y0) + turn · (p, q) of the frame."""
+    turn, colours, way = course.turn, course.colours, course.demosaicing
+    if not way.ratios:
+        demosaic(mosaic, colours, x0, y0, turn, way.gain, planes)
+        return
+    cell = np.empty((2, 2), np.int64)
+    for q in range(2):
+        for p in range(2):
+            x, y = x0 + turn[0, 0] * p + turn[0, 1] * q, y0 + turn[1, 0] * p + turn[1, 1] * q
+            cell[q, p] = colours[y & 1, x & 1]
+    ratio_corrected(mosaic, cell, way.noise, planes)
 
 
 @kernel(fast=True)

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from acquire.altitude import Site
 from acquire.clock import Clock
-from acquire.devices import CoolerStatus, ExposureRequest, Observatory, RawFrame
+from acquire.devices import CameraLimits, CoolerStatus, ExposureRequest, Observatory, Range, RawFrame
 from library.frames import Stamp
 
 Fault = BaseException | None
@@ -29,6 +30,7 @@ class Faults:
 class FakeCamera:
     name = "fake camera"
     has_cooler = True
+    exposing_s: float | None = None
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -36,6 +38,14 @@ class FakeCamera:
         self.requests: list[ExposureRequest] = []
         self.coolings: list[float] = []
         self.aborts = 0
+        self.warmings: list[float] = []
+        self.limits = CameraLimits(
+            exposure_s=Range(0.001, 3600.0),
+            gain=Range(0.0, 300.0),
+            offset=Range(0.0, 100.0),
+            binning=Range(1.0, 4.0),
+            temperature_c=Range(-40.0, 30.0),
+        )
 
     async def cool_to(
         self,
@@ -50,6 +60,11 @@ class FakeCamera:
         on_progress(CoolerStatus(sensor_temp_c=5.0, power_percent=80.0))
         await self._clock.sleep(60)
         return CoolerStatus(sensor_temp_c=temp_c)
+
+    async def warm_up(self, c_per_min: float, on_progress: Callable[[CoolerStatus, float], None]) -> None:
+        self.warmings.append(c_per_min)
+        on_progress(CoolerStatus(sensor_temp_c=0.0), 20.0)
+        await self._clock.sleep(300)
 
     async def expose(self, request: ExposureRequest, on_progress: Callable[[float], None]) -> RawFrame:
         self.requests.append(request)
@@ -83,16 +98,35 @@ class FakeWheel:
 
 class FakeMount:
     name = "fake mount"
+    site: Site | None = None
+    can_park = True
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.faults = Faults()
         self.slews: list[tuple[float, float]] = []
+        self.log: list[str] = []
+        self.parked = False
+        self.off_deg = 0.0
+
+    def off_target_deg(self, ra_deg: float, dec_deg: float) -> float | None:
+        return self.off_deg
+
+    async def park(self) -> bool:
+        self.faults.strike()
+        self.log.append("park")
+        self.parked = self.can_park
+        return self.can_park
+
+    async def stop_tracking(self) -> None:
+        self.log.append("stop tracking")
 
     async def slew(self, ra_deg: float, dec_deg: float) -> None:
         self.slews.append((ra_deg, dec_deg))
         await self._clock.sleep(20)
         self.faults.strike()
+        self.parked = False
+        self.off_deg = 0.0
 
 
 @dataclass

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from acquire.devices import CoolerStatus, ExposureRequest, RawFrame
-from acquire.errors import DeviceError, DeviceLostError, ExposureFailedError
+from acquire.devices import CoolerStatus, ExposureRequest, Range, RawFrame
+from acquire.errors import DeviceError, DeviceLostError, ExposureFailedError, OutOfTimeError
 from acquire.indi.camera import IndiCamera
 from library.frames import FrameKind
 from tests.acquire.clocks import FakeClock
@@ -235,6 +235,17 @@ async def test_a_bias_may_be_over_before_it_is_busy(driver: Driver) -> None:
     assert raw.fits == FITS
 
 
+async def test_an_image_of_another_exposure_is_not_the_one_ordered(driver: Driver) -> None:
+    def script() -> None:
+        driver.exposure("Busy", 0)
+        driver.link.blob(NAME, image(100, 80, EXPTIME=60))
+        driver.exposure("Ok", 0)
+
+    driver.script = script
+    with pytest.raises(ExposureFailedError, match="exposed for 60 s instead of 1 s"):
+        await driver.expose()
+
+
 async def test_a_camera_s_own_raw_file_is_taken_as_it_came(driver: Driver) -> None:
     sent = b"II*\0\x10\0\0\0CR\2\0" + bytes(1000)
 
@@ -333,6 +344,91 @@ async def test_the_camera_disconnects(driver: Driver) -> None:
         await driver.expose()
 
 
+# -- an image, and a state that says something else --------------------------------------------
+
+
+async def _later(driver: Driver, *steps: tuple[float, Callable[[], None]]) -> RawFrame:
+    """Expose for 10 s while the driver does these steps, each so many seconds after the one before."""
+
+    async def play() -> None:
+        for wait_s, step in steps:
+            await driver.clock.sleep(wait_s)
+            step()
+
+    playing: list[asyncio.Task[None]] = []
+    driver.script = lambda: playing.append(asyncio.ensure_future(play()))
+    try:
+        return await driver.expose(ExposureRequest(kind=FrameKind.LIGHT, exposure_s=10))
+    finally:
+        for task in playing:
+            task.cancel()
+
+
+GOOD = image(100, 80, EXPTIME=10)
+SMALL = image(50, 40, EXPTIME=10)
+
+
+def _image(driver: Driver, data: bytes = GOOD) -> Callable[[], None]:
+    return lambda: driver.link.blob(NAME, data)
+
+
+def _state(driver: Driver, state: str, left_s: float = 0.0) -> Callable[[], None]:
+    return lambda: driver.exposure(state, left_s)
+
+
+@pytest.mark.parametrize("ends", ["Idle", "Alert", "Busy", "no word"])
+async def test_a_whole_image_counts_whatever_the_state_says_after_it(driver: Driver, ends: str) -> None:
+    last = () if ends == "no word" else ((0.5, _state(driver, ends)),)
+    raw = await _later(driver, (10, _image(driver)), *last)
+    assert raw.fits == GOOD
+    driver.script = driver.good
+    assert (await driver.expose()).fits == FITS, "and the next exposure is made as any other"
+
+
+async def test_an_image_that_comes_after_idle_counts(driver: Driver) -> None:
+    raw = await _later(driver, (10, _state(driver, "Idle")), (1, _image(driver)))
+    assert raw.fits == GOOD
+
+
+async def test_a_camera_that_stays_busy_and_cannot_abort_goes_on(driver: Driver) -> None:
+    driver.link.driver = lambda name, values: (
+        driver.link.take(name, values) if name == "CCD_ABORT_EXPOSURE" else driver.obey(name, values)
+    )
+    for _ in range(2):
+        assert (await _later(driver, (10, _image(driver)))).fits == GOOD
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [
+        pytest.param([(2, "abort"), (0, "Idle"), (0.1, "image")], id="the image after it"),
+        pytest.param([(10, "image"), (0.1, "abort"), (0, "Idle")], id="the image before it"),
+        pytest.param([(2, "abort"), (0, "image"), (0, "Ok")], id="Ok"),
+        pytest.param([(2, "image"), (0, "Idle")], id="Idle before its time, by another client"),
+    ],
+)
+async def test_after_an_abort_no_image_counts(driver: Driver, ends: list[tuple[float, str]]) -> None:
+    steps = {"abort": lambda: driver.link.tell("CCD_ABORT_EXPOSURE", "Ok"), "image": _image(driver)}
+    with pytest.raises(ExposureFailedError, match="was aborted"):
+        await _later(driver, *((wait_s, steps.get(what) or _state(driver, what)) for wait_s, what in ends))
+
+
+@pytest.mark.parametrize("data", [SMALL, image(100, 80, EXPTIME=60), GOOD[:-1], b"\xff\xd8"])
+async def test_an_image_that_is_not_the_one_ordered_does_not_count_without_ok(
+    driver: Driver, data: bytes
+) -> None:
+    with pytest.raises(ExposureFailedError):
+        await _later(driver, (10, _image(driver, data)), (0.1, _state(driver, "Idle")))
+
+
+async def test_the_late_image_of_an_aborted_exposure_is_not_the_next_ones(driver: Driver) -> None:
+    late = image(100, 80, EXPTIME=10, NUMBER=1)
+    raw = await _later(driver, (1, _image(driver, late)), (9, _image(driver)), (0, _state(driver, "Idle")))
+    assert raw.fits == GOOD
+    with pytest.raises(ExposureFailedError, match="has not happened within"):
+        await _later(driver, (1, _image(driver, late)))
+
+
 # -- cooling -----------------------------------------------------------------------------------
 
 
@@ -391,6 +487,107 @@ async def test_a_temperature_out_of_reach(cooled: Driver) -> None:
         await _cool(cooled, [5, 3, 2, 2, 2], timeout_s=20)
     with pytest.raises(DeviceError, match="from -50 to 50"):
         await cooled.camera.cool_to(-60, tolerance_c=1, timeout_s=1, on_progress=lambda status: None)
+
+
+async def test_cooling_that_takes_too_long_says_how_it_stands_and_what_to_change(cooled: Driver) -> None:
+    cooled.link.define(NAME, "CCD_COOLER_POWER", {"CCD_COOLER_VALUE": 100.0})
+    with pytest.raises(OutOfTimeError, match=r"at 2\.0 °C, the cooler at 100 %\); choose a warmer temp"):
+        await _cool(cooled, [5, 3, 2, 2, 2], timeout_s=20)
+
+
+# -- warming -----------------------------------------------------------------------------------
+
+
+class Sensor:
+    """Follows its set point upwards by up to a degree a second, to the air's temperature."""
+
+    def __init__(self, driver: Driver, air_c: float) -> None:
+        self.driver, self.air_c, self.goals = driver, air_c, list[float]()
+        self.temp_c = -10.0
+        driver.link.tell("CCD_TEMPERATURE", "Ok", CCD_TEMPERATURE_VALUE=self.temp_c)
+        driver.link.tell("CCD_COOLER", "Busy", COOLER_ON=True)
+        driver.link.driver = self.obey
+
+    def obey(self, name: str, values: Values) -> None:
+        if name == "CCD_TEMPERATURE":
+            self.goals.append(float(str(values["CCD_TEMPERATURE_VALUE"])))
+        else:
+            self.driver.link.take(name, values)
+
+    async def live(self) -> None:
+        while True:
+            await self.driver.clock.sleep(1)
+            goal = self.goals[-1] if self.goals else -10.0
+            self.temp_c = min(self.air_c, goal, self.temp_c + 1.0)
+            self.driver.link.tell("CCD_TEMPERATURE", "Busy", CCD_TEMPERATURE_VALUE=self.temp_c)
+
+    async def warm_up(self, c_per_min: float) -> float:
+        """Warm up; returns how many seconds it took."""
+        began_s = self.driver.clock.monotonic()
+
+        async def both() -> None:
+            living = asyncio.ensure_future(self.live())
+            try:
+                await self.driver.camera.warm_up(c_per_min, lambda _status, _goal: None)
+            finally:
+                living.cancel()
+
+        await self.driver.clock.run(both())
+        return self.driver.clock.monotonic() - began_s
+
+
+async def test_the_sensor_is_warmed_slowly_and_the_cooler_switched_off(cooled: Driver) -> None:
+    sensor = Sensor(cooled, air_c=30.0)
+    took_s = await sensor.warm_up(6.0)
+    assert took_s == pytest.approx(60 * 30 / 6, rel=0.1)
+    assert sensor.goals == [float(temp_c) for temp_c in range(-9, 20)]
+    assert cooled.link.sent[-1] == ("CCD_COOLER", {"COOLER_OFF": True})
+
+
+async def test_warming_ends_where_the_sensor_is_as_warm_as_the_air(cooled: Driver) -> None:
+    sensor = Sensor(cooled, air_c=3.0)
+    await sensor.warm_up(6.0)
+    assert 8.0 <= sensor.goals[-1] <= 10.0
+    assert cooled.link.sent[-1] == ("CCD_COOLER", {"COOLER_OFF": True})
+
+
+async def test_a_driver_that_keeps_the_pace_itself_is_told_it(cooled: Driver) -> None:
+    cooled.link.define(NAME, "CCD_TEMP_RAMP", {"RAMP_SLOPE": 0, "RAMP_THRESHOLD": 0.2})
+    sensor = Sensor(cooled, air_c=30.0)
+    await sensor.warm_up(6.0)
+    assert ("CCD_TEMP_RAMP", {"RAMP_SLOPE": 6.0}) in cooled.link.sent
+    assert sensor.goals == [20.0]
+
+
+async def test_a_cooler_that_does_nothing_any_more_ends_the_warming(cooled: Driver) -> None:
+    cooled.link.define(NAME, "CCD_TEMP_RAMP", {"RAMP_SLOPE": 0, "RAMP_THRESHOLD": 0.2})
+    cooled.link.define(NAME, "CCD_COOLER_POWER", {"CCD_COOLER_VALUE": 0.0})
+    sensor = Sensor(cooled, air_c=3.0)
+    assert 13 <= await sensor.warm_up(6.0) < 25
+    assert sensor.temp_c == 3.0, "not before it has stopped rising, although the power is 0"
+
+
+async def test_a_cooler_that_is_off_is_left_off(cooled: Driver) -> None:
+    await cooled.clock.run(cooled.camera.warm_up(5.0, lambda _status, _goal: None))
+    assert cooled.link.sent == []
+
+
+# -- what it can be set to ---------------------------------------------------------------------
+
+
+def test_limits_are_what_the_driver_says(cooled: Driver) -> None:
+    cooled.link.define(NAME, "CCD_CONTROLS", {"Gain": 0.0, "Other": 1.0}, limits=(0, 570))
+    limits = cooled.camera.limits
+    assert limits.exposure_s == Range(0.01, 3600)
+    assert (limits.gain, limits.offset) == (Range(0, 570), None)
+    assert (limits.binning, limits.temperature_c) == (Range(1, 4), Range(-50, 50))
+    assert (limits.width_px, limits.height_px) == (100, 80)
+
+
+def test_an_exposure_that_somebody_else_has_begun(driver: Driver) -> None:
+    assert driver.camera.exposing_s is None
+    driver.exposure("Busy", 42)
+    assert driver.camera.exposing_s == 42
 
 
 def test_a_camera_without_a_cooler(driver: Driver) -> None:

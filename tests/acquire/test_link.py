@@ -17,7 +17,7 @@ import pytest
 from acquire.clock import RealClock
 from acquire.errors import DeviceLostError, ServerUnreachableError
 from acquire.indi.link import WorkerLink
-from acquire.indi.mirror import Blob
+from acquire.indi.properties import Blob
 from tests.acquire.wire_servers import ScriptedServer, scripted_server
 from tests.ports import free_port
 

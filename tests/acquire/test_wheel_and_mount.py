@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from acquire.altitude import Site
 from acquire.coordinates import icrs_to_jnow
 from acquire.errors import DeviceError
 from acquire.indi.mount import IndiMount
@@ -143,4 +144,63 @@ async def test_a_mount_that_stops_short(link: FakeLink, mount: IndiMount, clock:
 
     link.driver = stop_short
     with pytest.raises(DeviceError, match=r"stopped \d\.\d° off the target"):
+        await clock.run(mount.slew(35.0, 57.13))
+
+
+async def test_parking(link: FakeLink, mount: IndiMount, clock: FakeClock) -> None:
+    link.tell("TELESCOPE_PARK", "Ok", UNPARK=True)
+    parked: list[bool] = []
+
+    def drive(name: str, values: Values) -> None:
+        link.tell(name, "Busy", PARK=True)
+        link.tell(COORD, "Busy")
+        parked.append(mount.parked)
+        link.tell(name, "Ok", PARK=True)
+        parked.append(mount.parked)
+        link.tell(COORD, "Idle")
+
+    link.driver = drive
+    assert await clock.run(mount.park())
+    assert parked == [False, True]
+    assert link.sent == [("TELESCOPE_PARK", {"PARK": True})]
+    assert await clock.run(mount.park())
+    assert len(link.sent) == 1, "it is parked"
+
+
+async def test_a_mount_that_will_not_or_cannot_park(
+    link: FakeLink, mount: IndiMount, clock: FakeClock
+) -> None:
+    link.tell("TELESCOPE_PARK", "Ok", UNPARK=True)
+    link.driver = lambda name, values: link.tell(name, "Alert")
+    with pytest.raises(DeviceError, match="refuses parking"):
+        await clock.run(mount.park())
+    link.mirror.apply({"type": "deleted", "device": MOUNT, "name": "TELESCOPE_PARK"})
+    assert not await clock.run(mount.park())
+    link.tell("TELESCOPE_TRACK_STATE", "Busy", TRACK_ON=True)
+    link.driver = link.take
+    await clock.run(mount.stop_tracking())
+    assert link.sent[-1] == ("TELESCOPE_TRACK_STATE", {"TRACK_OFF": True})
+
+
+def test_where_it_stands_and_where_it_looks(link: FakeLink, mount: IndiMount) -> None:
+    sites = [mount.site]
+    for latitude, longitude in ((0.0, 0.0), (47.7, 11.2)):  # the first is what a driver has before it is told
+        link.define(MOUNT, "GEOGRAPHIC_COORD", {"LAT": latitude, "LONG": longitude, "ELEV": 0.0})
+        sites.append(mount.site)
+    assert sites == [None, None, Site(latitude_deg=47.7, longitude_deg=11.2)]
+    ra, dec = icrs_to_jnow(35.0, 57.13, WHEN)
+    link.tell(COORD, "Ok", RA=ra / 15, DEC=dec)
+    assert mount.off_target_deg(35.0, 57.13) == pytest.approx(0.0, abs=1e-6)
+    assert mount.off_target_deg(35.0, 58.13) == pytest.approx(1.0, abs=1e-3)
+    link.tell(COORD, "Ok", RA=float("nan"))
+    assert mount.off_target_deg(35.0, 57.13) is None
+
+
+async def test_a_mount_without_a_reading_has_not_arrived(
+    link: FakeLink, mount: IndiMount, clock: FakeClock
+) -> None:
+    link.driver = lambda name, values: (
+        link.tell(name, "Ok", RA=float("nan"), DEC=float("inf")) if name == COORD else link.take(name, values)
+    )
+    with pytest.raises(DeviceError, match="arriving at the target has not happened"):
         await clock.run(mount.slew(35.0, 57.13))

@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import stat
+import sys
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -180,3 +181,41 @@ def test_one_session_a_root(root: Root) -> None:
             pass
     with root.locked():
         pass
+
+
+_SESSION = """
+import os, socket, sys
+listener = socket.socket(socket.AF_UNIX)
+os.chdir(sys.argv[1])
+listener.bind("session.sock")
+listener.listen()
+print("listening", flush=True)
+connection, _ = listener.accept()
+reads, writes = os.pipe()
+if os.fork() == 0:  # a child that keeps the connection open, until its own input ends
+    os.close(writes)
+    print("kept", flush=True)
+    os.read(0, 1)
+    os._exit(0)
+os.read(0, 1)
+"""
+
+
+async def test_a_killed_session_ends_whoever_is_attached_though_its_connection_stays_open(root: Root) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", _SESSION, str(root.path)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"listening\n"
+    client = await SessionClient.connect(root)
+    assert await process.stdout.readline() == b"kept\n"
+    process.kill()
+    async with asyncio.timeout(30):
+        assert [stamped async for stamped in client.events()] == []
+    await client.close()
+    process.stdin.close()
+    assert await process.stdout.read() == b"", "the child has ended, too"
+    await process.wait()

@@ -47,6 +47,9 @@ settle_s = 0
 retries = {retries}
 slew_timeout_s = 10
 filter_timeout_s = 5
+[end]
+cooler = "leave"
+min_altitude_deg = -90
 """
 
 MIXTURE = """

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from firstlight.snapshot import NightState, Phase
 from firstlight.telling import coordinates, duration, frame_name
+from firstlight.waiting import waiting_for
 from tui.palette import ACCENT, BAD, DIM, GOOD, TEXT, WARN, filter_colour
 from tui.widgets.panel import Panel, bar
 
@@ -63,7 +64,7 @@ class ExposureBar(Panel):
         """What is exposed, a bar, and the seconds left."""
         state, each = self.state, self.state.exposure
         if each is None:
-            return Text(idle(state), DIM, no_wrap=True, overflow="ellipsis")
+            return Text(waiting_for(state), DIM, no_wrap=True, overflow="ellipsis")
         name = frame_name(each.kind, each.filter, each.exposure_s)
         left = f"{each.remaining_s:.0f} s"
         colour = filter_colour(each.filter) if each.kind == "light" else ACCENT
@@ -73,27 +74,6 @@ class ExposureBar(Panel):
             (f"{name:<17} ", f"bold {colour}"), bar(part, cells, colour), (f" {left:>5}", f"bold {TEXT}"),
             no_wrap=True,
         )  # fmt: skip
-
-
-def idle(state: NightState) -> str:
-    """What the night waits for when no shutter is open."""
-    match state.phase:
-        case Phase.RECONNECTING:
-            return f"lost {state.lost}; waiting for it to come back"
-        case Phase.PAUSED:
-            return "paused; p goes on"
-        case Phase.COOLING:
-            return "cooling the sensor"
-        case Phase.SLEWING:
-            return f"slewing to {state.target.name}" if state.target else "slewing"
-        case Phase.FINISHING:
-            return "all is shot; finishing the stacks"
-        case Phase.ENDED:
-            return "the night has ended"
-        case Phase.LIGHTS | Phase.CALIBRATION:
-            return "reading out"
-        case _:
-            return "getting ready" if state.equipment else "connecting to the equipment"
 
 
 class Equipment(Panel):
