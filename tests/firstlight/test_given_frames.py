@@ -17,6 +17,7 @@ from library.importing.take import take_in
 from library.masters import build_masters
 from library.reading import read_frame
 from library.store import Library
+from tests.library.foreign import write_ser
 from tests.livestack.sky import Sky, motion, quantised
 from tui.cli import main
 
@@ -170,6 +171,15 @@ def test_a_short_dark_may_be_a_bias(tmp_path: Path) -> None:
     bias = write(tmp_path / "b.fits", quantised(np.full(SKY.shape, LEVEL)), "Dark Frame", 0.3)
     report = stack(tmp_path, subs, "--bias", bias)
     assert report["subs"][0]["background_adu"] == pytest.approx(400, abs=5)
+
+
+def test_each_frame_of_a_sequence_of_darks_counts(tmp_path: Path) -> None:
+    subs = lights(tmp_path / "subs")
+    frames = [np.asarray(fits.getdata(path), np.uint16) for path in darks(tmp_path / "darks").iterdir()]
+    video = write_ser(tmp_path / "darks.ser", frames)
+    report = stack(tmp_path, subs, "--dark", video)
+    assert dark_of(report)["reasons"][0] == "darks.ser#1 and 3 more, combined"
+    assert unevenness(tmp_path / "out.fits") < 5
 
 
 def test_each_light_gets_the_dark_of_its_own_exposure(

@@ -55,7 +55,7 @@ def test_an_unknown_pattern_stays_as_it_is_told_and_cannot_be_used(told: str) ->
     assert told in str(unusable(pattern))
 
 
-@pytest.mark.parametrize("told", ["", "none", "MONO", "0", None, False])
+@pytest.mark.parametrize("told", ["", "none", "RGB", "MONO", "0", None, False])
 def test_a_header_that_says_mono_is_believed(told: str | None) -> None:
     assert frame_meta({"BAYERPAT": told}, 40, 30).bayer_pattern is None
 
