@@ -106,10 +106,15 @@ def _snr(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Measured:
-    """A program's samples, widths of its stars by channel, and how much noise of R and G is common."""
+    """A program's samples, widths of its stars by channel, and how much noise of R and G is common.
+
+    ``surface`` has the noise of the dark sky, ``nebula`` that of the nebula's places: a program
+    that clips at 0 has less noise where it is dark, and less of a faint signal.
+    """
 
     stars: Samples
     surface: Samples
+    nebula: Samples
     fwhm_px: Array
     correlation: float
 
@@ -245,9 +250,11 @@ def _measured(
     difference = program.first - program.second
     rough = (difference[:, 4:] - difference[:, :-4])[(seen & blank)[:, 4:] & (seen & blank)[:, :-4]]
     quiet = (np.abs(rough) < 4 * MAD_TO_SIGMA * np.median(np.abs(rough), axis=0)).all(axis=1)
+    surface, nebula = _surface(program, seen & blank, share, grey)
     return Measured(
         stars=stars(*faint),
-        surface=_surface(program, seen & blank, share, grey),
+        surface=surface,
+        nebula=nebula,
         fwhm_px=widths,
         correlation=float(np.asarray(np.corrcoef(rough[quiet][:, :2].T))[0, 1]),
     )
@@ -262,8 +269,11 @@ def _share(program: Halved, seen: NDArray[np.bool_]) -> float:
     return float((apart[quiet] * rest[quiet]).sum() / (apart[quiet] ** 2).sum())
 
 
-def _surface(program: Halved, blank: NDArray[np.bool_], share: float, grey: Array) -> Samples:
-    """Nebula's brightness and the noise where there is none, both between the stars."""
+def _surface(program: Halved, blank: NDArray[np.bool_], share: float, grey: Array) -> tuple[Samples, Samples]:
+    """Nebula's brightness, with the noise where there is none and with that where it is, between the stars.
+
+    Signal and noise are of the same scales: gradients that a stack levels are neither.
+    """
     free = _smooth(blank.astype(np.float64), np.ones_like(blank)) > _LEAST_FREE
     level = _smooth(grey, blank)
     sky = np.median(level[free])
@@ -271,19 +281,24 @@ def _surface(program: Halved, blank: NDArray[np.bool_], share: float, grey: Arra
     y, x = np.mgrid[: blank.shape[0] : _STEP, : blank.shape[1] : _STEP].reshape(2, -1)
     dark = (free & (level < sky + 2 * sigma))[y, x]
     bright = (free & (level > sky + 5 * sigma))[y, x]
-    nebula, template = _smooth(program.full, blank)[y, x][bright], level[y, x][bright]
-    noise = [
-        (_smooth(each, blank) - _smooth(each, blank, 3 * SURFACE_FWHM_PX))[y, x][dark]
-        for each in (program.first, program.second)
-    ]
-    return Samples(
-        signal=nebula - nebula.mean(axis=0),
-        template=template - template.mean(),
-        signal_block=_block(y[bright], x[bright]),
-        noise=np.stack(noise, axis=2),
-        noise_block=_block(y[dark], x[dark]),
-        share=share,
+
+    def detail(picture: Array) -> Array:
+        return np.asarray((_smooth(picture, blank) - _smooth(picture, blank, 3 * SURFACE_FWHM_PX))[y, x])
+
+    signal, template = detail(program.full)[bright], detail(grey)[bright]
+    noise = np.stack([detail(each) for each in (program.first, program.second)], axis=2)
+    where_dark, where_bright = (
+        Samples(
+            signal=signal - signal.mean(axis=0),
+            template=template - template.mean(),
+            signal_block=_block(y[bright], x[bright]),
+            noise=noise[places],
+            noise_block=_block(y[places], x[places]),
+            share=share,
+        )
+        for places in (dark, bright)
     )
+    return where_dark, where_bright
 
 
 def _block(y: NDArray[np.generic], x: NDArray[np.generic]) -> NDArray[np.intp]:

@@ -137,7 +137,7 @@ def compare(name: str, lights: list[Path], mine: list[Demosaic], other: list[str
         print(f"  {program:16} FWHM {widths} px, noise of R and G correlated by {found.correlation:.2f}")
     for one in mine:
         for two in other:
-            for kind in ("stars", "surface"):
+            for kind in ("stars", "surface", "nebula")[: 3 if len(lights) > 3 else 2]:  # noise of few places
                 pair = (getattr(done[program], kind) for program in (f"ours, {one}", f"Siril, {two}"))
                 row = "  ".join(f"{part} {value:.3f} ± {sigma:.3f}" for part, value, sigma in ratios(*pair))
                 print(f"  {one} / {two}, {kind:8} {row}", flush=True)

@@ -10,8 +10,8 @@ from numerics.compiling import kernel
 EDGE = np.float32(50.0)
 """In noises: what is brighter by less rings by little more than one, 3 % of it, two pixels away."""
 
-_SHARE = np.float32(0.005)
-"""Stars of FWHM 2 px and more that are not saturated ring by about this share of their peaks at most."""
+_SHARE = np.float32(0.02)
+"""Stars of FWHM 2 px and more that are not saturated ring by less than this share of their peaks."""
 
 _DIP = np.float32(3.0)
 """In noises: no star's faint ringing makes a place darker than that below its neighbours."""
