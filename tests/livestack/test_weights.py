@@ -250,7 +250,7 @@ def test_sharp_subs_among_much_wider_ones_keep_their_flux(
     far = np.min([np.hypot(x - px, y - py) for px, py in sky.positions], axis=0) > 15
     trail = grey[195:209][far[195:209]]
     assert abs(np.median(trail)) < 12
-    assert np.percentile(np.abs(trail), 99) < (40 if bayer is None else 200)  # a demosaic's own dips
+    assert np.percentile(np.abs(trail), 99) < (40 if bayer is None else 240)  # a demosaic's own dips
 
 
 # A kept stack whose subs are too far apart for one window
