@@ -98,14 +98,15 @@ class ForeignImage:
         return (self.height, self.width) if self.planes == 1 else (self.height, self.width, self.planes)
 
     def pixels(self) -> NDArray[Any]:
-        """Decode it. Raises :class:`UnreadableImageError`."""
+        """Decode it, into an array that is the caller's. Raises :class:`UnreadableImageError`."""
         with decoding(self.data, self.format):
             pixels = self.load()
             if pixels.shape != self.shape or pixels.dtype != self.dtype:
                 raise ValueError(
                     f"holds {pixels.dtype} of {pixels.shape} where {self.dtype} of {self.shape} is announced"
                 )
-            return pixels
+            # A read-only array is another type to a compiled loop, which would be compiled once more for it.
+            return np.require(pixels, requirements=("C", "W"))
 
 
 @contextmanager

@@ -69,6 +69,7 @@ def test_every_pixel_comes_through_by_every_door(name: str, tmp_path: Path) -> N
     frame = read_frame(path)
     np.testing.assert_array_equal(frame.pixels, pixels)
     assert frame.pixels.dtype == pixels.dtype
+    assert frame.pixels.flags.writeable  # loops are compiled for such arrays, and the picture is theirs
     assert frame.meta == read_meta(path)
     assert (frame.meta.width, frame.meta.height) == (62, 44)
     if pixels.ndim == 2:
