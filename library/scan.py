@@ -6,13 +6,12 @@ import hashlib
 import os
 from pathlib import Path
 
+from library.formats.table import FRAME_SUFFIXES
 from library.writing import PART_MARK
-
-FITS_SUFFIXES = (".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fits.fz", ".fit.fz")
 
 
 def scan(folder: Path) -> tuple[dict[str, int], list[str]]:
-    """FITS files with their sizes, and temporary files, by path relative to the library's folder."""
+    """Frames with their sizes, and temporary files, by path relative to the library's folder."""
     files: dict[str, int] = {}
     parts: list[str] = []
     waiting = ["masters", "frames"]
@@ -25,7 +24,7 @@ def scan(folder: Path) -> tuple[dict[str, int], list[str]]:
                     waiting.append(f"{top}/{name}")
                 elif name.startswith("."):
                     parts += [f"{top}/{name}"] if PART_MARK in name else []
-                elif name.lower().endswith(FITS_SUFFIXES) and entry.is_file():
+                elif name.lower().endswith(FRAME_SUFFIXES) and entry.is_file():
                     files[f"{top}/{name}"] = entry.stat().st_size
     return files, sorted(parts)
 
