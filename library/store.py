@@ -222,6 +222,6 @@ def library_folder(root: Path | str) -> Path:
             make_folder(folder / part)
     except OSError as error:
         raise LibraryError(
-            f"{folder}: cannot be used as a library: {error.strerror}; choose another --root"
+            f"{folder}: cannot be used as a library: {error.strerror}; choose another folder"
         ) from error
     return folder

@@ -55,7 +55,7 @@ def replace_durably(path: Path, buffers: Sequence[Buffer]) -> None:
         size = sum(len(buffer) for buffer in buffers)
         raise DiskFullError(
             f"{path.parent}: no room for {path.name} ({size / 1e6:.1f} MB): {os.strerror(error.errno)}; "
-            "free some space or choose another --root"
+            "free some space or choose another folder"
         ) from error
 
 

@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tui.library.options import json_option, opened, root_option
+from tui.library.options import json_option, library_option, opened
 
 if TYPE_CHECKING:
     from library.importing.rules import Rule
@@ -51,7 +51,7 @@ def register(add: Add) -> None:
     )
     command.add_argument("--override", action="store_true", help="--set and --from-name beat the headers")
     command.add_argument("--dry-run", action="store_true", help="tell what would be done, and do nothing")
-    root_option(command)
+    library_option(command)
     json_option(command)
     command.set_defaults(run=run, how="copy")
 
@@ -61,7 +61,7 @@ def register(add: Add) -> None:
         "--template", help="names in Ekos's or N.I.N.A.'s tokens (default: as in the library)"
     )
     command.add_argument("--kind", help="bias, dark, flat, flat_dark, light, defects or dark_model only")
-    root_option(command)
+    library_option(command)
     json_option(command)
     command.set_defaults(run=run_export)
 
