@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from tests.night.nights import Night, kill_night
 
 @pytest.fixture(autouse=True)
 def own_home(own_settings: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A home folder of the test's own: what is remembered there is not the user's."""
+    """A home folder of the test's own: what is remembered there is not the user's, but for compiled loops."""
+    monkeypatch.setenv("XDG_CACHE_HOME", os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache"))
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
