@@ -1,11 +1,11 @@
 """A tile of a Bayer mosaic in colour, each missing colour corrected by how the colour at hand curves.
 
 After Malvar, He & Cutler 2004 (ICASSP, "High-quality linear interpolation for demosaicing of Bayer-patterned
-color images"), with half of their gains. Theirs suit pictures whose colours are in balance; before any white
-balance red and blue are about half as strong as green, and their correction, taken from green, would be
-twice too large. Half of it makes stars equally wide in all three, so that their edges have no colour. It is
-linear: noise makes no mazes, and what a star's flux becomes does not depend on what is beside it. Without any
-gain the interpolation is bilinear: less noise, wider stars, and edges of colour around them.
+color images"). It is linear: noise makes no mazes, and what a star's flux becomes does not depend on what is
+beside it. Their gains suit pictures whose colours are in balance. Before any white balance red and blue are
+about half as strong as green, and what they take from green is twice too large: faint stars stand out most,
+and sharp ones are narrower in red and blue than in green. Half the gains make stars equally wide in all
+three. Without any gain the interpolation is bilinear: less noise, wider stars, and coloured edges.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from numerics.compiling import kernel
 
-FINE, BILINEAR = np.float32(0.5), np.float32(0)
+MALVAR, FINE, BILINEAR = np.float32(1), np.float32(0.5), np.float32(0)
 """Gains, in units of Malvar's."""
 
 REACH = 2

@@ -3,7 +3,8 @@
 After Luis Sanz Rodríguez, RCD 2.3 (github.com/LuisSR/RCD-Demosaicing), which RawTherapee, darktable and Siril
 use, too. Green is its neighbours' along the smoother direction, corrected by how the low-pass of all colours
 changes on the way; red and blue follow from their differences to green. Nothing is clipped here, and where a
-level is within the noise the ratio is held down, since calibrated frames go below zero.
+level is within the noise the ratio is held down, since calibrated frames go below zero. A direction counts as
+far as it stands out from the noise: what noise prefers is no edge, and following it adds noise.
 """
 
 from __future__ import annotations
@@ -17,6 +18,10 @@ REACH = 10
 
 _TINY = np.float32(1e-6)
 _LEVEL_SIGMA = np.float32(0.5)
+_EDGE_SIGMA = np.float32(16)
+"""An edge so far above the noise decides the direction by about half."""
+_HIGH_PASS = np.float32(3 * (6**2 + 2 * 3**2 + 2 * 1 + 2 * 1))
+"""What the high-pass makes of noise of variance 1, the squares of three places added up."""
 _HALF, _QUARTER = np.float32(0.5), np.float32(0.25)
 
 
@@ -25,26 +30,29 @@ def ratio_corrected(mosaic, cell, noise, planes) -> None:  # type: ignore[no-unt
     """Into ``planes`` (3, rows, columns), right at places that are ``REACH`` or more from the rim.
 
     ``cell`` (2, 2) is the channel of the tile's (even/odd row, even/odd column), ``noise`` that of a pixel:
-    a ratio of levels below half of that is held down.
+    a ratio of levels below half of that is held down, and edges far below it have no direction.
     """
     shape = mosaic.shape
     for channel in range(3):
         planes[channel] = mosaic
+    quiet = _HIGH_PASS * (_EDGE_SIGMA * noise) ** 2 + _TINY
     one, other = np.empty(shape, np.float32), np.empty(shape, np.float32)
     rough, smooth = np.empty(shape, np.float32), np.empty(shape, np.float32)
-    _which_way(mosaic, 1, 0, 0, 1, one, other, rough)
+    _which_way(mosaic, 1, 0, 0, 1, quiet, one, other, rough)
     _settled(rough, smooth)
     _green(mosaic, cell, smooth, 8 * _LEVEL_SIGMA * noise + _TINY, one, planes[1])
     slanted = np.empty(shape, np.float32)
-    _which_way(mosaic, 1, 1, 1, -1, one, other, rough)
+    _which_way(mosaic, 1, 1, 1, -1, quiet, one, other, rough)
     _settled(rough, slanted)
     _opposite(cell, slanted, planes)
     _beside_green(cell, smooth, planes)
 
 
 @kernel(fast=True)
-def _which_way(mosaic, down, across, down2, across2, one, other, share) -> None:  # type: ignore[no-untyped-def]
-    """Fill ``share``: of the roughness along two directions, that along the first."""
+def _which_way(  # type: ignore[no-untyped-def]
+    mosaic, down, across, down2, across2, quiet, one, other, share
+) -> None:
+    """Fill ``share``: of the roughness along two directions and ``quiet``, that along the first."""
     _rough(mosaic, down, across, one)
     _rough(mosaic, down2, across2, other)
     rows, columns = mosaic.shape
@@ -52,7 +60,7 @@ def _which_way(mosaic, down, across, down2, across2, one, other, share) -> None:
         for p in range(4, columns - 4):
             first = one[q - down, p - across] + one[q, p] + one[q + down, p + across]
             second = other[q - down2, p - across2] + other[q, p] + other[q + down2, p + across2]
-            share[q, p] = (first + _TINY) / (first + second + 2 * _TINY)
+            share[q, p] = (first + quiet) / (first + second + 2 * quiet)
 
 
 @kernel(fast=True)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from livestack.kernels.demosaic import FINE, REACH, demosaic
+from livestack.kernels.demosaic import MALVAR, REACH, demosaic
 from livestack.kernels.ratio_corrected import ratio_corrected
 from livestack.kernels.resampling import along_columns, along_rows, directly, line_of, lowest
 from livestack.kernels.ringing import EDGE, hold
@@ -28,7 +28,7 @@ class Demosaicing(NamedTuple):
     """How a mosaic becomes colour: by ratios, or linearly with ``gain``, of pixels up to ``reach`` away."""
 
     ratios: bool = False
-    gain: np.float32 = FINE
+    gain: np.float32 = MALVAR
     reach: int = REACH
     noise: np.float32 = np.float32(0)
 

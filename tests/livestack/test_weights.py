@@ -226,9 +226,12 @@ def test_weights_are_the_squares_of_the_signal_to_noise_ratios() -> None:
 def test_sharp_subs_among_much_wider_ones_keep_their_flux(
     widths: tuple[float, ...], bayer: str | None
 ) -> None:
-    """And what flies through is gone all the same, but for one pixel in a hundred beside it in mosaics."""
+    """And what flies through is gone all the same, but for one pixel in a hundred beside it in mosaics.
+
+    Malvar's full gains dip deeper beside a trail than half of them, which this is not about.
+    """
     sky = Sky(n_stars=30, seed=3, flux_range=(60_000.0, 300_000.0))
-    stack, rng = LiveStack(), np.random.default_rng(8)
+    stack, rng = LiveStack(Settings(demosaic="fine")), np.random.default_rng(8)
     for n, width in enumerate(widths):
         frame = sky.expose(motion(0.7 * n, -0.4 * n), rng, fwhm_px=width)
         placed = stack.place(taken(frame, str(n), bayer=bayer)).placed  # a trail might hide stars
