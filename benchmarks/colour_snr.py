@@ -109,7 +109,7 @@ def _picture(path: Path) -> Array:
 
 
 def simulated(folder: Path, subs: int = 6) -> list[Path]:
-    """Raw subs of M27 by a simulated colour camera, 1536 by 1024 pixels, as files."""
+    """Raw subs of M 42 by a simulated colour camera, 1536 by 1024 pixels, as files."""
     from simulators.camera import Camera
     from simulators.gallery.shots import take
     from simulators.profiles import ASI2600MC
@@ -121,7 +121,7 @@ def simulated(folder: Path, subs: int = 6) -> list[Path]:
     paths = []
     for number in range(1, subs + 1):
         path = folder / f"light_{number:05}.fits"
-        write_image(path, take(camera, field="M27", number=number), cards)
+        write_image(path, take(camera, field="M42", number=number), cards)
         paths.append(path)
     return paths
 
@@ -147,7 +147,7 @@ def main() -> None:
     """Compare what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folders", type=Path, nargs="*")
-    parser.add_argument("--simulated", action="store_true", help="simulated subs of M27, too")
+    parser.add_argument("--simulated", action="store_true", help="simulated subs of M 42, too")
     parser.add_argument("--ours", nargs="+", default=[DEFAULT, "rcd"], choices=list(METHODS))
     parser.add_argument("--siril", nargs="+", default=["rcd"], choices=list(SIRIL_METHODS))
     arguments = parser.parse_args()
@@ -155,7 +155,7 @@ def main() -> None:
         compare(folder.name, sorted(folder.iterdir()), arguments.ours, arguments.siril)
     if arguments.simulated:
         with tempfile.TemporaryDirectory() as name:
-            compare("simulated M27", simulated(Path(name)), arguments.ours, arguments.siril)
+            compare("simulated M 42", simulated(Path(name)), arguments.ours, arguments.siril)
 
 
 if __name__ == "__main__":

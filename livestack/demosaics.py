@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Demosaic = Literal["malvar", "fine", "rcd", "bilinear"]
+Demosaic = Literal["rcd", "malvar", "fine", "bilinear"]
 """The methods' names."""
 
 
@@ -25,13 +25,13 @@ class DemosaicMethod:
 
 
 METHODS: dict[Demosaic, DemosaicMethod] = {
-    "malvar": DemosaicMethod(
-        summary="linear, true star colours, the most signal to noise", gain=1.0, reach_px=2
+    "rcd": DemosaicMethod(
+        summary="along edges: the most signal to noise, star colours drawn to white", gain=None, reach_px=10
     ),
+    "malvar": DemosaicMethod(summary="linear: keeps each star's flux and colour", gain=1.0, reach_px=2),
     "fine": DemosaicMethod(summary="linear, stars equally wide in all colours", gain=0.5, reach_px=2),
-    "rcd": DemosaicMethod(summary="along edges; star colours are drawn to white", gain=None, reach_px=10),
     "bilinear": DemosaicMethod(
         summary="each colour by itself, stars wider, edges coloured", gain=0.0, reach_px=2
     ),
 }
-DEFAULT: Demosaic = "malvar"
+DEFAULT: Demosaic = "rcd"
