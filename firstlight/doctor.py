@@ -17,6 +17,7 @@ from pathlib import Path
 from acquire.errors import AcquireError
 from acquire.indi.survey import survey
 from firstlight.config import parse_address
+from firstlight.terminal import Colours, colours_of
 
 PACKAGES = ("pyindi-client", "numpy", "astropy", "astroalign", "sep", "opencv-python-headless", "textual")
 TOOLS = (
@@ -159,12 +160,16 @@ def _tool(command: str, purpose: str, remedy: str) -> Finding:
 
 
 def _graphics() -> Finding:
-    term = os.environ.get("TERM", "")
-    colour = os.environ.get("COLORTERM", "") in {"truecolor", "24bit"}
+    term, colours = os.environ.get("TERM", ""), colours_of(os.environ)
+    shown = {
+        Colours.TRUE: "24-bit colour",
+        Colours.MANY: "256 colours: pictures look grey",
+        Colours.FEW: "few colours: pictures look grey",
+    }
     return Finding(
         what="terminal",
-        found=colour or "256" in term or "kitty" in term,
+        found=colours is Colours.TRUE,
         required=False,
-        detail=f"TERM={term or 'not set'}, {'24-bit colour' if colour else 'colour not announced'}",
-        remedy="a terminal with 24-bit colour shows the picture best (COLORTERM=truecolor)",
+        detail=f"TERM={term or 'not set'}, {shown[colours]}",
+        remedy="if it can show 24-bit colour, say so: export COLORTERM=truecolor",
     )

@@ -60,7 +60,11 @@ class Help(Sheet):
     def __init__(self) -> None:
         rows = [Text.assemble((f"{key:>15}  ", f"bold {ACCENT}"), (what, TEXT)) for key, what in HELP]
         plots = Text("\nNoise: each stack's over that of one sub; the dotted line is 1/√N.", DIM)
-        super().__init__("Keys", Text("\n").join([*rows, plots]))
+        colours = Text(
+            "Grey pictures: the terminal announces no 24-bit colour; if it has: export COLORTERM=truecolor",
+            DIM,
+        )
+        super().__init__("Keys", Text("\n").join([*rows, plots, colours]))
 
 
 class ConfirmStop(Sheet):

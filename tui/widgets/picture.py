@@ -24,6 +24,8 @@ from firstlight.telling import duration
 LEVELS = 32
 """Shades kept in half cells: neighbours become equal, and runs of equal cells cost few bytes on the line."""
 PIXELS_PER_CELL = (10, 20)
+FEW_COLOURS = "no 24-bit colour here: ?"
+"""On the picture's frame where half cells have too few colours to show it; the help says what to do."""
 
 
 class Canvas(Protocol):
@@ -99,9 +101,16 @@ def load(path: Path, size: tuple[int, int], *, shades: int = 256, red: bool = Fa
 class PicturePanel(Container):
     """Shows the latest picture of a filter, or of the colours together."""
 
-    def __init__(self, protocol: str = "halfcell", *, id: str | None = None) -> None:  # noqa: A002 - Textual's
+    def __init__(
+        self,
+        protocol: str = "halfcell",
+        *,
+        true_colour: bool = True,
+        id: str | None = None,  # noqa: A002 - Textual's
+    ) -> None:
         super().__init__(id=id)
         self.protocol = protocol
+        self._note = "" if true_colour or protocol != "halfcell" else FEW_COLOURS
         self._canvas = _canvas(protocol)
         self.state = NightState()
         self.chosen: str | None = None
@@ -176,14 +185,15 @@ class PicturePanel(Container):
     def _titles(self) -> tuple[str, str]:
         picture = self.current()
         if picture is None:
-            return "Picture", ""
+            return "Picture", self._note
         title = _label(picture, self.state)
         stack = next((each for each in self.state.stacks if each.filter == picture.filter), None)
         if stack:
             title += f" · {stack.subs} subs · {duration(stack.exposure_s)}"
             title += f" · SNR ×{stack.snr_gain:.1f}" if stack.snr_gain else ""
         others = [_label(each, self.state) for each in self._ordered() if each != picture]
-        return title, f"← → {' '.join(others)}" if others else ""
+        keys = f"← → {' '.join(others)}" if others else ""
+        return title, " · ".join(filter(None, (self._note, keys)))
 
 
 def _label(picture: Picture, state: NightState) -> str:
