@@ -173,7 +173,7 @@ class MasterSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """The last event of a night."""
+    """The last event of a night, or of a run without lights: what that has of its plan is ``frames``."""
 
     outcome: str
     subs_shot: int
@@ -183,6 +183,8 @@ class Summary:
     masters: tuple[MasterSummary, ...]
     colour_preview: str | None
     seconds: float
+    frames: int | None = None
+    frames_missing: int = 0
 
 
 Event = (

@@ -24,8 +24,10 @@ from firstlight.stream import EventStream
 from library.errors import LibraryError
 from library.frames import FrameKind, FrameMeta, FrameRecord, Stamp
 from library.masters import build_masters
+from library.naming import told_name
 from library.store import Library
 from livestack.noise_budget import Camera
+from numerics.counting import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ class Night:
         """Give every durable light to the stack, with the masters that fit it."""
         while True:
             light = await self._lights.get()
-            what = light.path.name if isinstance(light, FrameRecord) else "the night"
+            what = told_name(light.path) if isinstance(light, FrameRecord) else "the night"
             try:
                 await self._build_masters()
                 if isinstance(light, Ask):
@@ -144,7 +146,9 @@ class Night:
             await self._stacker.restack(jobs)
         finally:
             self._restacks -= 1
-        self._stream.emit(Answer(token=ask.token, refused=False, text=f"stacking {len(jobs)} subs again"))
+        self._stream.emit(
+            Answer(token=ask.token, refused=False, text=f"stacking {counted(len(jobs), 'sub')} again")
+        )
 
     async def _build_masters(self) -> None:
         """Build what new calibration frames allow; what cannot be built is told, and the night goes on."""

@@ -27,6 +27,7 @@ from library.frames import FrameKind, FrameRecord, Stamp
 from library.masters import build_masters
 from library.reading import read_frame
 from library.store import Library
+from numerics.counting import counted_are
 
 MOST_LEAKS = 3
 """Light leaks in a row after which more of them would be a waste of the day."""
@@ -76,11 +77,11 @@ class Shooting:
             self._plan, observatory, self._store, self._stream.emit, RealClock(), done_steps=done
         )
         outcome = await self._runner.run()
-        given_up = sum(
-            line.wanted - line.done for line in self._plan.lines(await asyncio.to_thread(self._done))
-        )
-        if outcome == "done" and given_up:
-            self._say(f"{given_up} frames are missing; start the same command again to shoot them", "warning")
+        lines = self._plan.lines(await asyncio.to_thread(self._done))
+        missing = sum(line.wanted - line.done for line in lines)
+        if outcome == "done" and missing:
+            short = counted_are(missing, "frame")
+            self._say(f"{short} missing; start the same command again to shoot what is", "warning")
         await self._build_masters()
         summary = Summary(
             outcome=outcome,
@@ -91,6 +92,8 @@ class Shooting:
             masters=tuple(self._masters),
             colour_preview=None,
             seconds=round(time.monotonic() - self._started, 3),
+            frames=sum(line.done for line in lines),
+            frames_missing=missing,
         )
         self._stream.emit(summary)
         return summary

@@ -161,6 +161,10 @@ class NightState:
             return Phase.RECONNECTING
         return Phase.PAUSED if self.paused else self.activity
 
+    def number_of(self, frame_id: str) -> int | None:
+        """The number that a sub has in every list."""
+        return next((sub.number for sub in reversed(self.subs) if sub.frame_id == frame_id), None)
+
     @property
     def lights_done(self) -> int:
         """Lights that are durable, those of earlier runs of the plan included."""

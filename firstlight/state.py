@@ -63,7 +63,7 @@ def reduce(state: NightState, stamped: Stamped) -> NightState:
     state = _apply(stamped.event, state, stamped.time)
     if isinstance(stamped.event, EPHEMERAL):
         return state
-    text = describe(stamped)
+    text = describe(stamped, state)
     log = state.log if text is None else (*state.log, LogLine(stamped.time, level(stamped), text))[-MOST_LOG:]
     return replace(state, run=stamped.run, time=stamped.time, log=log)
 

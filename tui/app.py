@@ -227,7 +227,7 @@ class NightApp(App[None]):
     def action_leave(self) -> None:
         """Leave the screen; the night, if there still is one, goes on."""
         if self.state.summary:
-            words = "\n".join(summary_lines(self.state.summary))
+            words = "\n".join(summary_lines(self.state))
             self.exit(return_code=exit_status(self.state), message=Text(words))
         elif self._over:
             self.exit(return_code=EXIT_VANISHED)

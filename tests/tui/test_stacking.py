@@ -81,7 +81,10 @@ def test_mistakes_are_a_line(
             ["-o", "{out}/o.fits", "--preview", "{out}/o.jpg"],
             "a preview is a PNG; give --preview {out}/o.png",
         ),
-        (["-o", "{out}/o.fits", "--preview", "{out}/o"], "a preview is a PNG; give --preview {out}/o.png"),
+        (
+            ["-o", "{out}/o.fits", "--preview", "{out}/o.fit"],
+            "a preview is a PNG; give --preview {out}/o.png",
+        ),
     ],
 )
 @pytest.mark.parametrize("command", ["stack", "compose"])

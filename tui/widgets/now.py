@@ -9,6 +9,7 @@ from rich.text import Text
 from firstlight.snapshot import NightState, Phase
 from firstlight.telling import coordinates, duration, frame_name
 from firstlight.waiting import waiting_for
+from numerics.counting import counted
 from tui.palette import ACCENT, BAD, DIM, GOOD, TEXT, WARN, filter_colour
 from tui.widgets.panel import Panel, bar
 
@@ -32,7 +33,9 @@ class Headline(Panel):
             parts.append(Text(name, f"bold {TEXT}"))
         if state.lights_wanted:
             parts.append(
-                Text.assemble((f"{state.lights_done}", f"bold {TEXT}"), (f"/{state.lights_wanted} subs", DIM))
+                Text.assemble(
+                    (f"{state.lights_done}", f"bold {TEXT}"), (f"/{counted(state.lights_wanted, 'sub')}", DIM)
+                )
             )
         if left := time_left(state):
             parts.append(left)

@@ -20,6 +20,7 @@ from textual.widgets import Static
 
 from firstlight.snapshot import NightState, Picture
 from firstlight.telling import duration
+from numerics.counting import counted
 
 LEVELS = 32
 """Shades kept in half cells: neighbours become equal, and runs of equal cells cost few bytes on the line."""
@@ -189,7 +190,7 @@ class PicturePanel(Container):
         title = _label(picture, self.state)
         stack = next((each for each in self.state.stacks if each.filter == picture.filter), None)
         if stack:
-            title += f" · {stack.subs} subs · {duration(stack.exposure_s)}"
+            title += f" · {counted(stack.subs, 'sub')} · {duration(stack.exposure_s)}"
             title += f" · SNR ×{stack.snr_gain:.1f}" if stack.snr_gain else ""
         others = [_label(each, self.state) for each in self._ordered() if each != picture]
         keys = f"← → {' '.join(others)}" if others else ""
