@@ -11,6 +11,7 @@ from pathlib import Path
 
 from acquire.clock import RealClock
 from acquire.devices import Observatory
+from acquire.events import AcquireEvent, ExposureStarted
 from acquire.plan import Plan
 from acquire.runner import Runner
 from firstlight.asking import Ask
@@ -18,6 +19,7 @@ from firstlight.camera_figures import known_camera, setting_of
 from firstlight.choices import gist, used
 from firstlight.choosing import choose
 from firstlight.events import Answer, CalibrationChosen, MasterBuilt, MasterSummary, Summary
+from firstlight.frame_preview import FramePreviews
 from firstlight.stacker import Job
 from firstlight.stacker_link import Stacked, StackerLink
 from firstlight.stream import EventStream
@@ -43,9 +45,20 @@ class Night:
     goes wrong there is told and left behind.
     """
 
-    def __init__(self, *, plan: Plan, library: Library, stream: EventStream, stacker: StackerLink) -> None:
+    def __init__(
+        self,
+        *,
+        plan: Plan,
+        library: Library,
+        stream: EventStream,
+        stacker: StackerLink,
+        previews: FramePreviews | None = None,
+    ) -> None:
         self._plan, self._library, self._stream, self._stacker = plan, library, stream, stacker
-        self._lights: asyncio.Queue[FrameRecord | Ask] = asyncio.Queue()
+        self._lights: asyncio.Queue[FrameRecord | Ask | None] = asyncio.Queue()
+        """Lights as they come, and what is wanted between them; None: the masters alone."""
+
+        self._previews = previews
         self._restacks = 0
         self._finishing = False
         self._cameras: dict[object, Camera] = {}
@@ -77,9 +90,7 @@ class Night:
         done = await asyncio.to_thread(self._library.done_steps, plan_id)
         for record in await self._shot():
             self._lights.put_nowait(record)
-        self._runner = Runner(
-            self._plan, observatory, self._store, self._stream.emit, RealClock(), done_steps=done
-        )
+        self._runner = Runner(self._plan, observatory, self._store, self._tell, RealClock(), done_steps=done)
         helpers = [asyncio.create_task(self._stacker.run()), asyncio.create_task(self._feed())]
         try:
             outcome = await self._runner.run()
@@ -100,8 +111,16 @@ class Night:
     async def _shot(self) -> list[FrameRecord]:
         return await asyncio.to_thread(self._library.find, kind=FrameKind.LIGHT, plan_id=self._plan.plan_id)
 
+    def _tell(self, event: AcquireEvent) -> None:
+        """Pass a runner's event on; with the first light's exposure, its masters are begun."""
+        self._stream.emit(event)
+        if isinstance(event, ExposureStarted) and event.kind == FrameKind.LIGHT and self._masters_stale:
+            self._lights.put_nowait(None)
+
     async def _store(self, fits: bytes, stamp: Stamp) -> _Stored:
         record = await asyncio.to_thread(self._library.add, fits, stamp)
+        if self._previews is not None:
+            self._previews.take(record)
         if stamp.kind is FrameKind.LIGHT:
             self._lights.put_nowait(record)
         else:
@@ -122,7 +141,7 @@ class Night:
                 await self._build_masters()
                 if isinstance(light, Ask):
                     await self._restack(light)
-                else:
+                elif light is not None:
                     self._stacker.add(await self._job(light))
             except LibraryError as error:
                 self._warn(f"{what} was not stacked: {error}", level="error")

@@ -17,6 +17,7 @@ from acquire.errors import DeviceError, FrameRefusedError, HopelessError
 from acquire.plan import Plan
 from acquire.runner import Runner
 from firstlight.events import MasterBuilt, MasterSummary, Summary
+from firstlight.frame_preview import FramePreviews
 from firstlight.leaks import LeakWatch, Setup, shape_of
 from firstlight.night_check import for_camera
 from firstlight.shooting_plan import steps_done
@@ -49,8 +50,17 @@ class Shooting:
     its step is shot again.
     """
 
-    def __init__(self, *, plan: Plan, library: Library, stream: EventStream, glows: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        plan: Plan,
+        library: Library,
+        stream: EventStream,
+        glows: bool = False,
+        previews: FramePreviews | None = None,
+    ) -> None:
         self._plan, self._library, self._stream = plan, library, stream
+        self._previews = previews
         self._watch = LeakWatch(glows=glows)
         self._learnt: set[Setup] = set()
         self._leaks_in_a_row = 0
@@ -140,6 +150,8 @@ class Shooting:
     async def _store(self, fits: bytes, stamp: Stamp) -> _Stored:
         """Make a frame durable, and refuse it if it is not what was wanted."""
         record = await asyncio.to_thread(self._library.add, fits, stamp)
+        if self._previews is not None:
+            self._previews.take(record)
         off = self._off_temperature(stamp.set_temp_c, record.meta.sensor_temp_c)
         leak = None if off else await asyncio.to_thread(self._leak, record)
         if reason := off or leak:

@@ -141,8 +141,14 @@ class NightState:
     subs_rejected: int = 0
     stacks: tuple[FilterStack, ...] = ()
     stack_queue: int = 0
+    compiling: float | None = None
+    """How far the compiler is, while it is at work for the stack."""
+
     restacking: tuple[Restacking, ...] = ()
     pictures: tuple[Picture, ...] = ()
+    newest: Picture | None = None
+    """The newest frame as it came; its filter is what is told of it."""
+
     masters: tuple[MasterBuilt, ...] = ()
     calibration: CalibrationChosen | None = None
     log: tuple[LogLine, ...] = ()

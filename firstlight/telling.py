@@ -10,6 +10,7 @@ import livestack.events as stk
 from firstlight.choices import UNFIT, in_a_line
 from firstlight.events import (
     CalibrationChosen,
+    Compiling,
     DarkScaled,
     Log,
     MasterBuilt,
@@ -229,6 +230,13 @@ def _(event: MasterBuilt) -> str:
     name = " ".join(filter(None, (event.kind.replace("_", " "), event.filter)))
     length = f" of {exposure(event.exposure_s)}" if event.exposure_s else ""
     return f"master {name} from {counted(event.n_frames, 'frame')}{length}"
+
+
+@_tell.register
+def _(event: Compiling) -> str | None:
+    if event.done in {0.0, 1.0}:
+        return "compiled" if event.done else "compiling for this machine, once; exposures go on meanwhile"
+    return None
 
 
 @_tell.register

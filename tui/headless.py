@@ -91,6 +91,8 @@ def bar(state: NightState) -> str:
         each = state.exposure
         now = frame_name(each.kind, each.filter, each.exposure_s) + f", {each.remaining_s:.0f} s to go"
     left = f"  {duration(state.left_s)} left" if wanted else ""
+    if state.compiling is not None:
+        left += f"  compiling, once: {state.compiling:.0%}"
     count = _count(state)
     line = f"{'━' * full}{'─' * (BAR_CELLS - full)} {count}{left}  {now}"
     return line[: shutil.get_terminal_size().columns - 1]  # one that wraps could not be wiped

@@ -13,7 +13,7 @@ from textual.pilot import Pilot
 
 import acquire.events as acq
 import livestack.events as stk
-from firstlight.events import Answer, Restacking, Stamped
+from firstlight.events import Answer, Compiling, Event, FrameShown, Restacking, Stamped
 from tests.tui.nights import FakeSource, Night, in_progress, whole
 from tui.app import PANELS, NightApp
 from tui.grades import SubsScreen
@@ -302,6 +302,47 @@ async def test_a_terminal_without_its_colours_is_told_so(size: tuple[int, int], 
         await pilot.press("question_mark", "end")
         await settle(pilot)
         assert "COLORTERM=truecolor" in text_of(app)
+
+
+async def test_before_there_is_a_stack_the_newest_frame_is_seen_as_it_came(root: Path) -> None:
+    night = Night(str(root))
+    night.begins()
+    app, source = night_app(list(night.stream))
+
+    async def say(event: Event) -> None:
+        told = len(night.stream)
+        night(event)
+        source.queue.put_nowait(night.stream[told])
+        await settle(pilot)
+
+    async with app.run_test(size=WIDE) as pilot:
+        await settle(pilot)
+        panel, canvas = app.query_one(PicturePanel), app.query_one(HalfCells)
+        for name, kind in (("R", "dark"), ("G", "flat")):
+            path = str(root / f"{name}.png")
+            await say(FrameShown(kind=kind, filter=None, exposure_s=2.5, path=path, width=320, height=240))
+            assert panel.border_title == f"{kind} 2.5 s, as it came"
+            assert canvas.image is not None
+        await pilot.press("right")
+        await say(stk.PictureUpdated(filter="L", path=str(root / "L.png"), width=320, height=240))
+        assert str(panel.border_title).startswith("L")
+
+
+async def test_while_the_compiler_is_at_work_the_screen_says_how_far_it_is() -> None:
+    night = Night()
+    night.begins()
+    app, source = night_app(list(night.stream))
+    async with app.run_test(size=WIDE) as pilot:
+        await settle(pilot)
+        assert "compiling" not in text_of(app)
+        for done, shown in ((0.0, "once: 0%"), (0.42, "once: 42%"), (1.0, None)):
+            told = len(night.stream)
+            night(Compiling(done=done))
+            source.queue.put_nowait(night.stream[told])
+            await settle(pilot)
+            assert text_of(app).count("compiling") == (0 if shown is None else 2)
+            assert shown is None or shown in text_of(app)
+            assert "the first picture comes with the first stacked sub" in text_of(app)
 
 
 async def test_older_lines_can_be_scrolled_to() -> None:

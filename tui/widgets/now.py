@@ -41,6 +41,8 @@ class Headline(Panel):
             parts.append(left)
         if state.subs_rejected:
             parts.append(Text(f"{state.subs_rejected} rejected", WARN))
+        if state.compiling is not None:
+            parts.append(Text(f"compiling, once: {state.compiling:.0%}", DIM))
         if state.stack_queue > 1:
             parts.append(
                 Text(f"{state.stack_queue} wait for the stack", WARN if state.stack_queue > 5 else DIM)
