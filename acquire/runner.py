@@ -29,6 +29,7 @@ from acquire.reconnecting import Reconnecting
 from acquire.storing import Store
 from library.errors import LibraryError, NotAFitsFileError
 from library.frames import FrameKind, Stamp
+from numerics.counting import counted_are
 
 _POINTING = frozenset({FrameKind.LIGHT, FrameKind.FLAT})
 """Kinds for which the telescope has to stay where it looks."""
@@ -206,7 +207,7 @@ class Runner:
             if reason is None:
                 return False
             left = sum(each.kind is FrameKind.LIGHT for each in self._steps[number:])
-            self._lights_over = f"{reason}; {left} lights are not shot"
+            self._lights_over = f"{reason}; {counted_are(left, 'light')} not shot"
             self._emit(events.LightsOver(reason=reason, left=left))
         return True
 

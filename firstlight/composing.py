@@ -14,6 +14,7 @@ from develop.errors import DevelopError
 from develop.filters import role
 from develop.palettes import best_palette, palette
 from firstlight.errors import FirstlightError
+from firstlight.file_suffixes import check_suffixes
 from firstlight.stack_output import write_picture
 from library.cards import Card
 from library.errors import LibraryError
@@ -57,6 +58,7 @@ def compose_files(
     filters allow. Raises FirstlightError for stacks that make no picture and for files that cannot be read or
     written.
     """
+    check_suffixes(output, preview)
     for path in (output, preview):
         if path is not None and not path.parent.is_dir():
             raise FirstlightError(f"{path}: its folder is not there; make it with: mkdir -p '{path.parent}'")

@@ -27,7 +27,12 @@ def config_file() -> Path:
 
 
 def default_library() -> Path:
-    """The library of all nights.
+    """The library of all nights: see :func:`library_and_why`, which may raise."""
+    return library_and_why()[0]
+
+
+def library_and_why() -> tuple[Path, str]:
+    """The library of all nights, and which setting names it.
 
     ``$FIRSTLIGHT_LIBRARY``, or ``library`` in :func:`config_file`, or else the default root.
 
@@ -37,8 +42,11 @@ def default_library() -> Path:
         for a file that cannot be read or has a value that is no good.
     """
     if given := os.environ.get("FIRSTLIGHT_LIBRARY"):
-        return Path(given).expanduser()
-    return _configured_library() or default_root()
+        return Path(given).expanduser(), "$FIRSTLIGHT_LIBRARY"
+    if configured := _configured_library():
+        return configured, str(config_file())
+    why = "$FIRSTLIGHT_ROOT" if os.environ.get("FIRSTLIGHT_ROOT") else "the default: no setting names another"
+    return default_root(), why
 
 
 def _configured_library() -> Path | None:

@@ -16,7 +16,10 @@ from pathlib import Path
 
 from acquire.errors import AcquireError
 from acquire.indi.survey import survey
-from firstlight.config import parse_address
+from firstlight.config import config_file, library_and_why, parse_address
+from firstlight.errors import FirstlightError
+from firstlight.night_library import library_for
+from firstlight.terminal import Colours, colours_of
 
 PACKAGES = ("pyindi-client", "numpy", "astropy", "astroalign", "sep", "opencv-python-headless", "textual")
 TOOLS = (
@@ -48,7 +51,8 @@ def examine(root: Path, indi: str, *, connect: bool = False) -> list[Finding]:
         _python(),
         *(_package(name) for name in PACKAGES),
         _indi_client(),
-        _folder(root),
+        *_settings(root),
+        _root_folder(root),
         server,
         *(_devices(indi, connect=connect) if server.found else ()),
         *(_tool(*tool) for tool in TOOLS),
@@ -91,16 +95,39 @@ def _indi_client() -> Finding:
     )
 
 
-def _folder(root: Path) -> Finding:
-    place = next(folder for folder in (root, *root.resolve().parents) if folder.exists())
+def _settings(root: Path) -> Iterator[Finding]:
+    """Where the settings come from, and which library they lead to."""
+    file = config_file()
+    try:
+        library, why = library_and_why()
+        night = library_for(root.resolve(), None)
+    except FirstlightError as error:
+        yield Finding(
+            what="settings", found=False, required=True, detail=str(error), remedy="see docs/settings.md"
+        )
+        return
+    said = str(file) if file.is_file() else f"{file} is not there, and need not be"
+    yield Finding(what="settings", found=True, required=False, detail=said)
+    if night != library.resolve():
+        library, why = night, f"it belongs to the night on {root}"
+    state = "" if (library / "library").is_dir() else "empty yet, "
+    yield _folder("library", library, f"{why}; {state}", "choose another: docs/settings.md; or make room")
+
+
+def _root_folder(root: Path) -> Finding:
+    return _folder("root folder", root, "", "give another folder with --root, or make room")
+
+
+def _folder(what: str, folder: Path, about: str, remedy: str) -> Finding:
+    place = next(each for each in (folder, *folder.resolve().parents) if each.exists())
     writable = os.access(place, os.W_OK)
     free_gb = shutil.disk_usage(place).free / 1e9
     return Finding(
-        what="root folder",
+        what=what,
         found=writable and free_gb > 1,
         required=True,
-        detail=f"{root}: {'writable' if writable else 'not writable'}, {free_gb:.1f} GB free",
-        remedy="give another folder with --root, or make room",
+        detail=f"{folder}: {about}{'writable' if writable else 'not writable'}, {free_gb:.1f} GB free",
+        remedy=remedy,
     )
 
 
@@ -159,12 +186,16 @@ def _tool(command: str, purpose: str, remedy: str) -> Finding:
 
 
 def _graphics() -> Finding:
-    term = os.environ.get("TERM", "")
-    colour = os.environ.get("COLORTERM", "") in {"truecolor", "24bit"}
+    term, colours = os.environ.get("TERM", ""), colours_of(os.environ)
+    shown = {
+        Colours.TRUE: "24-bit colour",
+        Colours.MANY: "256 colours: pictures look grey",
+        Colours.FEW: "few colours: pictures look grey",
+    }
     return Finding(
         what="terminal",
-        found=colour or "256" in term or "kitty" in term,
+        found=colours is Colours.TRUE,
         required=False,
-        detail=f"TERM={term or 'not set'}, {'24-bit colour' if colour else 'colour not announced'}",
-        remedy="a terminal with 24-bit colour shows the picture best (COLORTERM=truecolor)",
+        detail=f"TERM={term or 'not set'}, {shown[colours]}",
+        remedy="if it can show 24-bit colour, say so: export COLORTERM=truecolor",
     )

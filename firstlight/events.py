@@ -96,6 +96,25 @@ class StackQueue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Compiling:
+    """The stack's loops are compiled for this machine, once (not journaled); ``done`` goes from 0 to 1."""
+
+    done: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameShown:
+    """A frame as it came was painted, for the time before there is a stack (not journaled)."""
+
+    kind: str
+    filter: str | None
+    exposure_s: float
+    path: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SubGraded:
     """What is thought of a sub now, with its numbers; told anew whenever that changes.
 
@@ -173,7 +192,7 @@ class MasterSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """The last event of a night."""
+    """The last event of a night, or of a run without lights: what that has of its plan is ``frames``."""
 
     outcome: str
     subs_shot: int
@@ -183,6 +202,8 @@ class Summary:
     masters: tuple[MasterSummary, ...]
     colour_preview: str | None
     seconds: float
+    frames: int | None = None
+    frames_missing: int = 0
 
 
 Event = (
@@ -194,6 +215,8 @@ Event = (
     | CalibrationChosen
     | DarkScaled
     | StackQueue
+    | Compiling
+    | FrameShown
     | SubGraded
     | Restacking
     | AdviceGiven
@@ -201,7 +224,7 @@ Event = (
     | Summary
 )
 
-EPHEMERAL = (acq.CoolingProgress, acq.ExposureProgress, StackQueue, Restacking, Answer)
+EPHEMERAL = (acq.CoolingProgress, acq.ExposureProgress, StackQueue, Compiling, FrameShown, Restacking, Answer)
 """Events that are shown and not kept."""
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from acquire.clock import RealClock
 from acquire.devices import Observatory
+from acquire.events import AcquireEvent, ExposureStarted
 from acquire.plan import Plan
 from acquire.runner import Runner
 from firstlight.asking import Ask
@@ -18,14 +19,17 @@ from firstlight.camera_figures import known_camera, setting_of
 from firstlight.choices import gist, used
 from firstlight.choosing import choose
 from firstlight.events import Answer, CalibrationChosen, MasterBuilt, MasterSummary, Summary
+from firstlight.frame_preview import FramePreviews
 from firstlight.stacker import Job
 from firstlight.stacker_link import Stacked, StackerLink
 from firstlight.stream import EventStream
 from library.errors import LibraryError
 from library.frames import FrameKind, FrameMeta, FrameRecord, Stamp
 from library.masters import build_masters
+from library.naming import told_name
 from library.store import Library
 from livestack.noise_budget import Camera
+from numerics.counting import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +45,20 @@ class Night:
     goes wrong there is told and left behind.
     """
 
-    def __init__(self, *, plan: Plan, library: Library, stream: EventStream, stacker: StackerLink) -> None:
+    def __init__(
+        self,
+        *,
+        plan: Plan,
+        library: Library,
+        stream: EventStream,
+        stacker: StackerLink,
+        previews: FramePreviews | None = None,
+    ) -> None:
         self._plan, self._library, self._stream, self._stacker = plan, library, stream, stacker
-        self._lights: asyncio.Queue[FrameRecord | Ask] = asyncio.Queue()
+        self._lights: asyncio.Queue[FrameRecord | Ask | None] = asyncio.Queue()
+        """Lights as they come, and what is wanted between them; None: the masters alone."""
+
+        self._previews = previews
         self._restacks = 0
         self._finishing = False
         self._cameras: dict[object, Camera] = {}
@@ -75,9 +90,7 @@ class Night:
         done = await asyncio.to_thread(self._library.done_steps, plan_id)
         for record in await self._shot():
             self._lights.put_nowait(record)
-        self._runner = Runner(
-            self._plan, observatory, self._store, self._stream.emit, RealClock(), done_steps=done
-        )
+        self._runner = Runner(self._plan, observatory, self._store, self._tell, RealClock(), done_steps=done)
         helpers = [asyncio.create_task(self._stacker.run()), asyncio.create_task(self._feed())]
         try:
             outcome = await self._runner.run()
@@ -98,8 +111,16 @@ class Night:
     async def _shot(self) -> list[FrameRecord]:
         return await asyncio.to_thread(self._library.find, kind=FrameKind.LIGHT, plan_id=self._plan.plan_id)
 
+    def _tell(self, event: AcquireEvent) -> None:
+        """Pass a runner's event on; with the first light's exposure, its masters are begun."""
+        self._stream.emit(event)
+        if isinstance(event, ExposureStarted) and event.kind == FrameKind.LIGHT and self._masters_stale:
+            self._lights.put_nowait(None)
+
     async def _store(self, fits: bytes, stamp: Stamp) -> _Stored:
         record = await asyncio.to_thread(self._library.add, fits, stamp)
+        if self._previews is not None:
+            self._previews.take(record)
         if stamp.kind is FrameKind.LIGHT:
             self._lights.put_nowait(record)
         else:
@@ -115,12 +136,12 @@ class Night:
         """Give every durable light to the stack, with the masters that fit it."""
         while True:
             light = await self._lights.get()
-            what = light.path.name if isinstance(light, FrameRecord) else "the night"
+            what = told_name(light.path) if isinstance(light, FrameRecord) else "the night"
             try:
                 await self._build_masters()
                 if isinstance(light, Ask):
                     await self._restack(light)
-                else:
+                elif light is not None:
                     self._stacker.add(await self._job(light))
             except LibraryError as error:
                 self._warn(f"{what} was not stacked: {error}", level="error")
@@ -144,7 +165,9 @@ class Night:
             await self._stacker.restack(jobs)
         finally:
             self._restacks -= 1
-        self._stream.emit(Answer(token=ask.token, refused=False, text=f"stacking {len(jobs)} subs again"))
+        self._stream.emit(
+            Answer(token=ask.token, refused=False, text=f"stacking {counted(len(jobs), 'sub')} again")
+        )
 
     async def _build_masters(self) -> None:
         """Build what new calibration frames allow; what cannot be built is told, and the night goes on."""

@@ -19,6 +19,8 @@ from library.store import Library
 from library.tolerances import Tolerances
 
 FULL_ADU = 65_535
+MOST_UNDITHERED = 100
+"""Frames of a master beyond which subs should be dithered rather than more be shot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,11 +88,14 @@ def plan_calibration(
     sky_adu_s: float | None = None,
     tolerances: Tolerances | None = None,
     besides: str | None = None,
+    most: int | None = None,
 ) -> CalibrationPlan:
     """Work out what the plan's lights want of this library.
 
     ``sky_adu_s`` takes the place of what lights in the library show; frames of the plan id ``besides`` are
-    measured and not counted as there. Raises :class:`FirstlightError` where it cannot tell which camera.
+    measured and not counted as there. No more than ``most`` frames of a kind are asked for, unless subs that
+    are dithered want more; what that costs is noted. Raises :class:`FirstlightError` where it cannot tell
+    which camera.
     """
     if not plan.lights:
         raise FirstlightError(f'the plan "{plan.name}" has no lights; there is nothing to calibrate')
@@ -155,7 +160,10 @@ def plan_calibration(
         return found
 
     def item(need: Need) -> Item:
-        needed, had = need.frames(positions), there(need)
+        exact, had = need.frames(positions), there(need)
+        needed = exact if most is None else min(exact, max(most, need.dithered))
+        if needed < exact:
+            notes.append(_capped(need, exact, needed, epsilon))
         missing = max(0, needed - had)
         overhead_s = figures.overhead_s.value
         return Item(
@@ -183,6 +191,16 @@ def plan_calibration(
         flat_adu=flat_adu,
         items=tuple(item(need) for need in wanted),
         notes=tuple(notes),
+    )
+
+
+def _capped(need: Need, exact: int, needed: int, epsilon: float) -> str:
+    """What it costs to ask for fewer frames than subs that stand still want."""
+    name = " ".join(filter(None, (need.kind.value.replace("_", "-"), need.filter)))
+    return (
+        f"{name}: the plan does not dither, and {exact} would be wanted; {needed} add "
+        f"{epsilon * exact / needed:.0%} to the variance. Subs that another program dithers want "
+        f"{need.dithered}: say --dither every"
     )
 
 

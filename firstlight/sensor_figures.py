@@ -17,6 +17,7 @@ from library.frames import FrameKind, FrameMeta, FrameRecord
 from library.planner import Sensor
 from library.reading import read_rows
 from measure.sensor import dark_rate_adu_s, gain_e_per_adu, level_adu, read_noise_adu
+from numerics.counting import counted
 
 ASSUMED_READ_NOISE_E, ASSUMED_E_PER_ADU, ASSUMED_DARK_E_S = 3.0, 1.0, 0.01
 ASSUMED_SKY_E_S = 1.0
@@ -78,7 +79,7 @@ def measure_figures(frames: Sequence[FrameRecord], temp_c: float | None) -> Figu
         read_noise_adu=noise,
         e_per_adu=gain,
         dark_adu_s=_dark_rate(of_kind[FrameKind.DARK], bias, temp_c, gain.value),
-        bias_adu=None if bias is None else Figure(float(np.median(bias)), f"{len(biases)} biases"),
+        bias_adu=None if bias is None else Figure(float(np.median(bias)), counted(len(biases), "bias")),
         overhead_s=_overhead(frames),
     )
 
@@ -103,7 +104,7 @@ def measure_sky(
         for each in chosen
     ]
     other = "" if same else f" through {chosen[-1].meta.filter or 'no filter'}"
-    return Figure(max(median(rates), 0.0), f"{len(chosen)} lights{other}"), True
+    return Figure(max(median(rates), 0.0), f"{counted(len(chosen), 'light')}{other}"), True
 
 
 def measure_flat_level(flats: Sequence[FrameRecord], figures: Figures) -> Figure:
@@ -112,7 +113,7 @@ def measure_flat_level(flats: Sequence[FrameRecord], figures: Figures) -> Figure
     if not flats or figures.bias_adu is None:
         return Figure(ASSUMED_FLAT_ADU, "assumed: no flats and biases in the library")
     levels = [level_adu(_pixels(each)) - figures.bias_adu.value for each in flats]
-    return Figure(max(median(levels), 1.0), f"{len(flats)} flats")
+    return Figure(max(median(levels), 1.0), counted(len(flats), "flat"))
 
 
 def _read_noise(biases: list[Pixels], header_gain: float | None) -> Figure:
@@ -122,7 +123,7 @@ def _read_noise(biases: list[Pixels], header_gain: float | None) -> Figure:
             f"assumed {ASSUMED_READ_NOISE_E:g} e⁻: no two biases in the library",
         )
     noise = read_noise_adu(biases)
-    return Figure(noise.value, f"{len(biases)} biases, {noise}")
+    return Figure(noise.value, f"{counted(len(biases), 'bias')}, {noise}")
 
 
 def _gain(

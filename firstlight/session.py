@@ -28,6 +28,7 @@ from firstlight.device_locks import DeviceLocks
 from firstlight.embedded import embedded_observatory
 from firstlight.errors import FirstlightError
 from firstlight.events import Answer, Log, RunStarted
+from firstlight.frame_preview import FramePreviews
 from firstlight.launch import SessionSpec
 from firstlight.night import Night
 from firstlight.night_check import check_night
@@ -98,10 +99,12 @@ async def session(spec: SessionSpec, ready: Callable[[Path], None]) -> None:
             busy_is_ours=locks.left_by_a_killed_run,
             say=stream.say,
         )
+        previews = FramePreviews(root.pictures, stream.emit)
+        stack.push_async_callback(previews.close)
         if stacker is None:
-            night = Shooting(plan=plan, library=library, stream=stream, glows=spec.glows)
+            night = Shooting(plan=plan, library=library, stream=stream, glows=spec.glows, previews=previews)
         else:
-            night = Night(plan=plan, library=library, stream=stream, stacker=stacker)
+            night = Night(plan=plan, library=library, stream=stream, stacker=stacker, previews=previews)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, obey, Ask(word="stop"))
         ready(stream.path)

@@ -17,6 +17,7 @@ from acquire.errors import DeviceError, FrameRefusedError, HopelessError
 from acquire.plan import Plan
 from acquire.runner import Runner
 from firstlight.events import MasterBuilt, MasterSummary, Summary
+from firstlight.frame_preview import FramePreviews
 from firstlight.leaks import LeakWatch, Setup, shape_of
 from firstlight.night_check import for_camera
 from firstlight.shooting_plan import steps_done
@@ -27,6 +28,7 @@ from library.frames import FrameKind, FrameRecord, Stamp
 from library.masters import build_masters
 from library.reading import read_frame
 from library.store import Library
+from numerics.counting import counted_are
 
 MOST_LEAKS = 3
 """Light leaks in a row after which more of them would be a waste of the day."""
@@ -48,8 +50,17 @@ class Shooting:
     its step is shot again.
     """
 
-    def __init__(self, *, plan: Plan, library: Library, stream: EventStream, glows: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        plan: Plan,
+        library: Library,
+        stream: EventStream,
+        glows: bool = False,
+        previews: FramePreviews | None = None,
+    ) -> None:
         self._plan, self._library, self._stream = plan, library, stream
+        self._previews = previews
         self._watch = LeakWatch(glows=glows)
         self._learnt: set[Setup] = set()
         self._leaks_in_a_row = 0
@@ -76,11 +87,11 @@ class Shooting:
             self._plan, observatory, self._store, self._stream.emit, RealClock(), done_steps=done
         )
         outcome = await self._runner.run()
-        given_up = sum(
-            line.wanted - line.done for line in self._plan.lines(await asyncio.to_thread(self._done))
-        )
-        if outcome == "done" and given_up:
-            self._say(f"{given_up} frames are missing; start the same command again to shoot them", "warning")
+        lines = self._plan.lines(await asyncio.to_thread(self._done))
+        missing = sum(line.wanted - line.done for line in lines)
+        if outcome == "done" and missing:
+            short = counted_are(missing, "frame")
+            self._say(f"{short} missing; start the same command again to shoot what is", "warning")
         await self._build_masters()
         summary = Summary(
             outcome=outcome,
@@ -91,6 +102,8 @@ class Shooting:
             masters=tuple(self._masters),
             colour_preview=None,
             seconds=round(time.monotonic() - self._started, 3),
+            frames=sum(line.done for line in lines),
+            frames_missing=missing,
         )
         self._stream.emit(summary)
         return summary
@@ -137,6 +150,8 @@ class Shooting:
     async def _store(self, fits: bytes, stamp: Stamp) -> _Stored:
         """Make a frame durable, and refuse it if it is not what was wanted."""
         record = await asyncio.to_thread(self._library.add, fits, stamp)
+        if self._previews is not None:
+            self._previews.take(record)
         off = self._off_temperature(stamp.set_temp_c, record.meta.sensor_temp_c)
         leak = None if off else await asyncio.to_thread(self._leak, record)
         if reason := off or leak:

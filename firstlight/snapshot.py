@@ -141,8 +141,14 @@ class NightState:
     subs_rejected: int = 0
     stacks: tuple[FilterStack, ...] = ()
     stack_queue: int = 0
+    compiling: float | None = None
+    """How far the compiler is, while it is at work for the stack."""
+
     restacking: tuple[Restacking, ...] = ()
     pictures: tuple[Picture, ...] = ()
+    newest: Picture | None = None
+    """The newest frame as it came; its filter is what is told of it."""
+
     masters: tuple[MasterBuilt, ...] = ()
     calibration: CalibrationChosen | None = None
     log: tuple[LogLine, ...] = ()
@@ -160,6 +166,10 @@ class NightState:
         if self.lost is not None:
             return Phase.RECONNECTING
         return Phase.PAUSED if self.paused else self.activity
+
+    def number_of(self, frame_id: str) -> int | None:
+        """The number that a sub has in every list."""
+        return next((sub.number for sub in reversed(self.subs) if sub.frame_id == frame_id), None)
 
     @property
     def lights_done(self) -> int:

@@ -34,6 +34,7 @@ def advice_on(image: StackImage, inside: Sequence[Entry], night: Iterable[Entry]
             exposure_s=image.sub_exposure_s,
             sub_noise_adu=image.sub_noise_adu,
             stack_noise_adu=image.noise_adu,
+            ideal_gain=image.ideal_gain,
             raw_noise_adu=_median(each.placed.noise_adu for each in inside if each.placed is not None),
             background_adu=_median(
                 each.measures.background_adu

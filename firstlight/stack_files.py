@@ -15,10 +15,11 @@ from firstlight.errors import FirstlightError
 from firstlight.lights import Lights, find_lights
 from firstlight.stack_calibration import calibrating
 from firstlight.stack_job import LIVE, StackJob
-from firstlight.stack_report import Begun, Remaining, Said, StackReport, SubDone, SubReport, Told
+from firstlight.stack_report import Begun, Remaining, Said, StackReport, SubDone, SubReport, Told, Working
 from firstlight.stack_results import Results, finish
 from firstlight.stack_run import StackRun, read_ahead
 from firstlight.stack_work import WorkFolder
+from livestack.warm import FIRST, ensure
 
 Tell = Callable[[Told], None]
 ByFilter = Mapping[str | None, Sequence[Path]]
@@ -51,6 +52,7 @@ def stack_files(
     _check_without(found, job)
     with WorkFolder(job) as work, calibrating(job.wanted, found.readable, warning_to(tell)) as masters:
         _begin(work, job, by_filter, tell)
+        _compile(tell)
         with StackRun(job, work, masters, tell, stop) as run:
             results, pace = Results(run), _Pace(job, by_filter, tell)
             outputs, previews = job.outputs(by_filter), job.previews(by_filter)
@@ -107,6 +109,12 @@ def _begin(work: WorkFolder, job: StackJob, by_filter: ByFilter, tell: Tell) -> 
     work.begin(anew=job.fresh or why is not None)
     lights = sum(len(paths) for paths in by_filter.values())
     tell(Begun(lights=lights, filters=tuple(by_filter), resumed=len(work.tried)))
+
+
+def _compile(tell: Tell) -> None:
+    """On a machine's first run: have the loops compiled, and tell how far it is."""
+    what = "compiling for this machine, once"
+    ensure(*FIRST, tell=lambda share: tell(Working(what=what, filter=None, share=share, left_s=None)))
 
 
 class _Pace:

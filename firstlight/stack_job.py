@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from firstlight.errors import FirstlightError
+from firstlight.file_suffixes import check_suffixes
 from firstlight.stack_calibration import Wanted
 from library.cards import Card
 from library.mosaics import is_bayer, is_xtrans
@@ -59,6 +60,7 @@ class StackJob:
 
     def check(self) -> None:
         """Raise FirstlightError for what cannot be done, before any work."""
+        check_suffixes(self.output, self.preview)
         for path in self.results():
             _check_destination(path)
         if self.reference is not None and not self.reference.is_file():

@@ -73,6 +73,7 @@ class FilterReport:
     noise_adu: float | None
     sub_noise_adu: float | None
     snr_gain: float | None
+    ideal_gain: float
     rejected_fraction: float
     method: str
     drizzle: float | None
@@ -244,6 +245,7 @@ def filter_report(
         noise_adu=finite(image.noise_adu),
         sub_noise_adu=finite(image.sub_noise_adu),
         snr_gain=finite(image.snr_gain),
+        ideal_gain=image.ideal_gain,
         rejected_fraction=image.rejected_fraction,
         method=method,
         drizzle=drizzle,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import resource
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,7 +35,7 @@ from library.cards import Card
 from library.errors import LibraryError
 from library.reading import Frame, meta_of, open_image
 from library.writing import write_durably, write_image
-from livestack.advice import advise_method
+from livestack.advice import advise_method, ideal_in_words
 from livestack.comet_stack import CometPictures
 from livestack.ledger import Entry
 from livestack.stack import StackImage
@@ -258,11 +257,11 @@ def _finer(card: Card, scale: float) -> Card:
 
 def _advice(image: StackImage, method: str) -> Iterator[str]:
     """How far the SNR is, and whether another method suits so many subs."""
-    ideal = math.sqrt(image.subs)
+    ideal = image.ideal_gain
     if image.snr_gain > 0 and image.subs > 1:
         yield (
             f"{label(image.filter)}: SNR × {image.snr_gain:.1f} that of one sub; "
-            f"√{image.subs} is {ideal:.1f}: {image.snr_gain / ideal:.0%} of it"
+            f"{ideal_in_words(image.subs, ideal)}: {image.snr_gain / ideal:.0%} of it"
         )
     suited = advise_method(image.subs)
     if method != COMET and image.subs > 1 and suited.name != method.partition(":")[0]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -18,10 +18,12 @@ from typing import IO, TYPE_CHECKING, Any
 from firstlight.asking import Ask
 from firstlight.choices import Choices
 from firstlight.errors import FirstlightError
+from firstlight.events import Compiling as CompilingEvent
 from firstlight.events import Event, MasterChoice, StackSummary, Stamped, encode
 from firstlight.stream import utc_now
 from library.memory import give_back_large_blocks
 from livestack.noise_budget import Camera
+from livestack.warm import FIRST, PARTS, Compiling, load, missing_of
 
 if TYPE_CHECKING:
     from firstlight.stacks import Stacks
@@ -64,22 +66,41 @@ def main() -> None:
     os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")  # the other core is the camera's
     give_back_large_blocks()
     replies = os.fdopen(int(sys.argv[1]), "w", encoding="utf-8")
-    serve(sys.stdin, replies, Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4])
+    folder, pictures, target = Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4]
+    with Compiling(missing_of(PARTS)) as compiling:
+        serve(sys.stdin, replies, folder, pictures, target, compiling)
 
 
-def serve(requests: IO[str], replies: IO[str], folder: Path, pictures: Path, target: str) -> None:
-    """Answer each request line; heavy imports happen here, before the first one comes."""
-    from firstlight.stacks import Stacks
-    from livestack.warm import warm_up
+def serve(
+    requests: IO[str], replies: IO[str], folder: Path, pictures: Path, target: str, compiling: Compiling
+) -> None:
+    """Answer each request line; heavy imports happen here, before the first one comes.
+
+    While ``compiling``, how far that is is told before the first answer.
+    """
 
     def reply(event: Event) -> None:
         print(encode(Stamped(time=utc_now(), run="", event=event)), file=replies, flush=True)
 
-    warm_up()  # while the first exposure runs
+    _warm(compiling, reply)
+    from firstlight.stacks import Stacks
+
     with Stacks(folder, pictures, target, reply) as stacks:
         for line in requests:
             answer = _obey(stacks, json.loads(line))
             print(json.dumps({"done": True, "work": stacks.behind} | answer), file=replies, flush=True)
+
+
+def _warm(compiling: Compiling, reply: Callable[[Event], None]) -> None:
+    """Wait until all is compiled that the first picture needs, and tell how far that is; the rest goes on."""
+    if compiling.parts.isdisjoint(FIRST):
+        load()
+        return
+    reply(CompilingEvent(done=0.0))
+    import firstlight.stacks  # noqa: F401 - meanwhile
+
+    compiling.wait_for(FIRST, lambda done: reply(CompilingEvent(done=done)))
+    load()
 
 
 def _obey(stacks: Stacks, request: dict[str, Any]) -> dict[str, Any]:

@@ -65,6 +65,7 @@ class StackerLink:
         self._restacked, self._founded = 1, True
         self._by_hand: tuple[Ask, ...] = ()
         self._stale: set[str] = set()
+        self._warming: asyncio.Task[None] | None = None
         self._verdicts: dict[str, SubAccepted | SubRejected] = {}
         self._grades: dict[str, SubGraded] = {}
 
@@ -227,11 +228,19 @@ class StackerLink:
         return Stacked(stacks=(), colour=None)
 
     async def start(self) -> None:
-        """Start the process, so that it is warm before the first light is there."""
+        """Start the process, so that it is warm before the first light is there; how far it is, it says."""
         await self._process.start()
+        self._warming = asyncio.create_task(self._warm())
+
+    async def _warm(self) -> None:
+        with suppress(StackerDiedError):  # then the next request finds out, too
+            await self._request({"warm": True})
 
     async def close(self) -> None:
         """End the process."""
+        if self._warming is not None:
+            self._warming.cancel()
+            await asyncio.gather(self._warming, return_exceptions=True)
         await self._process.end()
 
     async def _again(self) -> None:

@@ -25,17 +25,17 @@ from firstlight.stack_pictures import Pictures
 from firstlight.stacker import Job
 from library.cutting import Extent
 from library.errors import LibraryError
+from library.naming import told_name
 from library.reading import read_frame
 from livestack.engine import Sub
 from livestack.errors import LiveStackError, StateError
 from livestack.events import SubRejected
 from livestack.keeper import KeptStack, Moved, Trouble
 from livestack.ledger import Entry
+from numerics.counting import counted
 
 PATIENCE_S = 30.0
 """How long a stacker that lost its session may take to finish its last request and let go of the folder."""
-
-"""So many of the last subs tell the share of saturated stars."""
 
 
 class Stacks:
@@ -130,7 +130,7 @@ class Stacks:
     def _read(self, job: Job) -> tuple[Sub, str | None]:
         frame = read_frame(job.path, in_adu=True)
         masters = self._load(used(job.choices), Extent.of(frame.meta))
-        for note in self._oddities.of(Path(job.path).name, frame, masters):
+        for note in self._oddities.of(told_name(Path(job.path)), frame, masters):
             self._tell(Log(level="warning", message=note))
         begin = None if frame.meta.date_obs is None else frame.meta.date_obs.isoformat()
         return sub_of(job.frame_id, frame, masters), begin
@@ -167,15 +167,14 @@ class Stacks:
             moved = self._kept.rule(changed(self._kept.rules, ask.rules)) if ask.rules else ()
             for entry in moved:
                 self._moved(entry)
-            return f"{in_words(self._kept.rules)}: {len(moved)} subs moved"
+            return f"{in_words(self._kept.rules)}: {counted(len(moved), 'sub')} moved"
         move = {"out": self._kept.take_out, "back": self._kept.put_back}[ask.word]
         for frame_id in ask.subs:
             try:
                 self._moved(move(frame_id, ""))
             except LiveStackError as error:
                 raise FirstlightError(str(error)) from error
-        what = "1 sub" if len(ask.subs) == 1 else f"{len(ask.subs)} subs"
-        return f"{what} {'taken out' if ask.word == 'out' else 'put back'}"
+        return f"{counted(len(ask.subs), 'sub')} {'taken out' if ask.word == 'out' else 'put back'}"
 
     @property
     def behind(self) -> bool:

@@ -18,6 +18,8 @@ from firstlight.events import (
     EPHEMERAL,
     AdviceGiven,
     CalibrationChosen,
+    Compiling,
+    FrameShown,
     MasterBuilt,
     Restacking,
     RunStarted,
@@ -38,7 +40,7 @@ from firstlight.snapshot import (
     Sub,
     Target,
 )
-from firstlight.telling import describe, level
+from firstlight.telling import describe, frame_name, level
 
 __all__ = ["NightState", "Phase", "describe", "reduce", "reduce_all"]
 
@@ -63,7 +65,7 @@ def reduce(state: NightState, stamped: Stamped) -> NightState:
     state = _apply(stamped.event, state, stamped.time)
     if isinstance(stamped.event, EPHEMERAL):
         return state
-    text = describe(stamped)
+    text = describe(stamped, state)
     log = state.log if text is None else (*state.log, LogLine(stamped.time, level(stamped), text))[-MOST_LOG:]
     return replace(state, run=stamped.run, time=stamped.time, log=log)
 
@@ -221,7 +223,7 @@ def _(event: acq.PlanEnded, state: NightState, _time: datetime) -> NightState:
 
 @_apply.register
 def _(event: Summary, state: NightState, _time: datetime) -> NightState:
-    return replace(state, summary=event, exposure=None, stack_queue=0, restacking=())
+    return replace(state, summary=event, exposure=None, stack_queue=0, compiling=None, restacking=())
 
 
 @_apply.register
@@ -232,6 +234,18 @@ def _(event: MasterBuilt, state: NightState, _time: datetime) -> NightState:
 @_apply.register
 def _(event: CalibrationChosen, state: NightState, _time: datetime) -> NightState:
     return replace(state, calibration=event)
+
+
+@_apply.register
+def _(event: Compiling, state: NightState, _time: datetime) -> NightState:
+    return replace(state, compiling=None if event.done >= 1 else event.done)
+
+
+@_apply.register
+def _(event: FrameShown, state: NightState, _time: datetime) -> NightState:
+    revision = 1 if state.newest is None else state.newest.revision + 1
+    name = frame_name(event.kind, event.filter, event.exposure_s)
+    return replace(state, newest=Picture(name, event.path, event.width, event.height, revision))
 
 
 @_apply.register

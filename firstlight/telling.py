@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from functools import singledispatch
-from pathlib import PurePath
+from typing import TYPE_CHECKING
 
 import acquire.events as acq
 import livestack.events as stk
 from firstlight.choices import UNFIT, in_a_line
 from firstlight.events import (
     CalibrationChosen,
+    Compiling,
     DarkScaled,
     Log,
     MasterBuilt,
@@ -18,7 +19,12 @@ from firstlight.events import (
     SubGraded,
     Summary,
 )
+from numerics.counting import counted, counted_are
 
+if TYPE_CHECKING:
+    from firstlight.snapshot import NightState
+
+_OF_A_SUB = (stk.SubAccepted, stk.SubRejected, SubGraded)
 _CLOSING = {
     ("park", "started"): "parking {}",
     ("park", "done"): "{} is parked",
@@ -29,9 +35,13 @@ _CLOSING = {
 }
 
 
-def describe(stamped: Stamped) -> str | None:
-    """One line for an event worth a line, else None."""
-    return _tell(stamped.event)
+def describe(stamped: Stamped, state: NightState | None = None) -> str | None:
+    """One line for an event worth a line, else None; ``state`` has the numbers that subs are known by."""
+    text, event = _tell(stamped.event), stamped.event
+    if text is not None and state is not None and isinstance(event, _OF_A_SUB):
+        number = state.number_of(event.frame_id)
+        text = text if number is None else text.replace("sub", f"sub {number}", 1)
+    return text
 
 
 def level(stamped: Stamped) -> str:
@@ -107,8 +117,12 @@ def _(event: acq.PlanStarted) -> str:
     target = f" of {event.target}" if event.target else ""
     if not lights:
         wanted, done = (sum(each) for each in zip(*((x.wanted, x.done) for x in event.lines), strict=True))
-        return f"plan {event.plan_name}: {wanted} frames" + (f", {done} there already" if done else "")
-    return f"plan {event.plan_name}: {wanted} subs{target}" + (f", {done} there already" if done else "")
+        return f"plan {event.plan_name}: {counted(wanted, 'frame')}" + (
+            f", {done} there already" if done else ""
+        )
+    return f"plan {event.plan_name}: {counted(wanted, 'sub')}{target}" + (
+        f", {done} there already" if done else ""
+    )
 
 
 @_tell.register
@@ -131,7 +145,7 @@ def _(event: acq.Retrying) -> str:
 
 @_tell.register
 def _(event: acq.LightsOver) -> str:
-    return f"no more lights: {event.reason}; {event.left} are not shot"
+    return f"no more lights: {event.reason}; {counted_are(event.left, 'light')} not shot"
 
 
 @_tell.register
@@ -178,7 +192,9 @@ def _(event: acq.StoreWaiting) -> str:
 
 @_tell.register
 def _(event: acq.FrameStored) -> str:
-    return f"stored {frame_name(event.kind, event.filter, event.exposure_s)}: {PurePath(event.path).name}"
+    number = event.step_id.rpartition("-")[2]
+    name = frame_name(event.kind, event.filter, event.exposure_s)
+    return f"stored {name}" + (f", number {int(number)}" if number.isdecimal() else "")
 
 
 @_tell.register
@@ -210,10 +226,17 @@ def _(event: acq.PlanEnded) -> str:
 def _(event: MasterBuilt) -> str:
     derived = {"defects": "defect map", "dark_model": "dark model"}
     if event.kind in derived:
-        return f"{derived[event.kind]} from {event.n_frames} frames"
+        return f"{derived[event.kind]} from {counted(event.n_frames, 'frame')}"
     name = " ".join(filter(None, (event.kind.replace("_", " "), event.filter)))
     length = f" of {exposure(event.exposure_s)}" if event.exposure_s else ""
-    return f"master {name} from {event.n_frames} frames{length}"
+    return f"master {name} from {counted(event.n_frames, 'frame')}{length}"
+
+
+@_tell.register
+def _(event: Compiling) -> str | None:
+    if event.done in {0.0, 1.0}:
+        return "compiled" if event.done else "compiling for this machine, once; exposures go on meanwhile"
+    return None
 
 
 @_tell.register
@@ -233,7 +256,7 @@ def _(event: DarkScaled) -> str:
 @_tell.register
 def _(event: stk.SubAccepted) -> str:
     name = " ".join(filter(None, ("sub", event.filter)))
-    return f"{name} stacked: FWHM {event.fwhm_px:.1f} px, {event.n_matches} stars matched"
+    return f"{name} stacked: FWHM {event.fwhm_px:.1f} px, {counted(event.n_matches, 'star')} matched"
 
 
 @_tell.register
@@ -254,9 +277,13 @@ def _(event: SubGraded) -> str | None:
 
 @_tell.register
 def _(event: Summary) -> str:
-    if not event.subs_shot and not event.stacks and event.masters:
-        return f"{event.outcome}: {len(event.masters)} masters built, in {duration(event.seconds)}"
+    if event.frames is not None:
+        wanted = counted(event.frames + event.frames_missing, "frame")
+        return (
+            f"{event.outcome}: {event.frames} of {wanted} there, "
+            f"{counted(len(event.masters), 'master')} built, in {duration(event.seconds)}"
+        )
     return (
-        f"night {event.outcome}: {event.subs_shot} subs shot, {event.subs_accepted} accepted, "
+        f"night {event.outcome}: {counted(event.subs_shot, 'sub')} shot, {event.subs_accepted} accepted, "
         f"{event.subs_rejected} rejected, in {duration(event.seconds)}"
     )

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from library.frames import FrameKind
 from library.methods import Method, default_method, efficiency
 from library.mosaics import cell_px
 from library.stacked import Frames, open_frames
+from numerics.once import mark_of, once
 
 if TYPE_CHECKING:
     from library.kernels.columns import Floats, Phases
@@ -257,7 +259,34 @@ def combine_stack(stack: Plane, method: Method, *, least_sigma: float = 0.0) -> 
     return values.reshape(stack.shape[1:]), 1 - kept / max(1, flat.size)
 
 
+def loops_mark() -> Path | None:
+    """The mark of :func:`compile_loops`, for :func:`numerics.once.once`."""
+    return mark_of("masters", ("library.kernels.columns",), Path(__file__))
+
+
+def compile_loops() -> None:
+    """Compile what frames of integers and of floats are combined by, before there are any."""
+    words = np.zeros((3, 8), np.uint16)
+    for frames in (words, words.astype(np.float32)):
+        _by_kernel(frames, default_method(3), 0.0, spreads=True)
+
+
+@cache
+def _ready() -> None:
+    """Have the loops compiled by one process, and wait for it."""
+    mark = loops_mark()
+    if mark is not None and not mark.exists():
+        once(mark, compile_loops)
+
+
 def _reduced(
+    frames: NDArray[np.uint16] | NDArray[np.float32], method: Method, floor: float, **more: Any
+) -> tuple[Floats, Floats, int]:
+    _ready()
+    return _by_kernel(frames, method, floor, **more)
+
+
+def _by_kernel(
     frames: NDArray[np.uint16] | NDArray[np.float32],
     method: Method,
     floor: float,

@@ -22,6 +22,7 @@ from library.residual import (
 from library.shelves import Shelf
 from library.store import Library
 from library.tolerances import Tolerances, read_tolerances
+from numerics.counting import counted
 
 NEAR_MISSES_TOLD = 5
 DEFAULT_TOLERANCES = Tolerances()
@@ -193,7 +194,7 @@ class _Chooser:
         meta = record.meta
         if meta.kind is FrameKind.DARK_MODEL:
             return f"{record.path.name}: a dark is synthesised for this exposure and temperature"
-        frames = "1 frame" if meta.n_combined == 1 else f"{meta.n_combined} frames"
+        frames = counted(meta.n_combined, "frame")
         wanted_c, found_c = temperature_c(self.frame), temperature_c(meta)
         if meta.kind is FrameKind.FLAT or wanted_c is None or found_c is None:
             return f"{record.path.name}: {frames}"

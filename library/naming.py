@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 from datetime import datetime
-from pathlib import PurePosixPath
+from pathlib import PurePath, PurePosixPath
 from typing import TYPE_CHECKING
 
 from library.frames import FrameKind, FrameMeta
@@ -45,6 +45,11 @@ def frame_path(
     parts = [meta.kind, filter_name, exposure, meta.step_id, frame_id]
     name = "_".join(safe_name(part) for part in parts if part)
     return PurePosixPath("frames", night, folder, f"{numbered(name, number)}.fits")
+
+
+def told_name(path: PurePath) -> str:
+    """A frame's file name as a person is told it: without the 32 digits of its id."""
+    return re.sub(r"_[0-9a-f]{32}(?=[._]|$)", "", path.name)
 
 
 def numbered(name: str, number: int) -> str:

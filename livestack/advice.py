@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 
 from livestack.noise_budget import Budget, Camera, Night, budget, known
+from numerics.counting import counted
 
 EXTRA_NOISE = 0.05
 """What read noise may add for it to "stop mattering"."""
@@ -17,6 +18,9 @@ _LONG = 4.0
 """Times the exposure that is enough: beyond, all there is to win is a hundredth of the noise."""
 
 _MANY_SATURATED = 0.1
+_ALIKE = 0.03
+"""How far subs' best gain may be off √N for them to be called alike."""
+
 _HALF_MAGNITUDE = 10 ** (0.4 * 0.5)
 _HOUR_S = 3600.0
 
@@ -101,15 +105,17 @@ def advise(night: Night, camera: Camera, *, extra_noise: float = EXTRA_NOISE, ho
 
 
 def advise_snr(night: Night, camera: Camera) -> Snr:
-    """SNR against one sub, against √N, and against what the sky alone would allow."""
-    ideal = math.sqrt(_at_least_one(night.subs))
+    """SNR against one sub, against the best that these subs can give, and against the sky limit."""
+    alike = math.sqrt(_at_least_one(night.subs))
+    ideal = known(night.ideal_gain) or alike
     sub, stack = known(night.sub_noise_adu), known(night.stack_noise_adu)
     gain = sub / stack if sub and stack else None
-    text = _subs(night.subs)
+    best = ideal_in_words(night.subs, ideal)
+    text = counted(night.subs, "sub")
     if gain is not None:
-        text += f": {gain:.1f} times the SNR of one (√N is {ideal:.1f}: {gain / ideal:.0%} of it)"
+        text += f": {gain:.1f} times the SNR of one ({best}: {gain / ideal:.0%} of it)"
     else:
-        text += f"; √N is {ideal:.1f}"
+        text += f"; {best}"
     parts = budget(night, camera)
     sky = dark = read = over = None
     if isinstance(parts, Budget):
@@ -134,6 +140,13 @@ def advise_snr(night: Night, camera: Camera) -> Snr:
         missing=() if isinstance(parts, Budget) else parts,
         text=text + ".",
     )
+
+
+def ideal_in_words(subs: int, ideal: float) -> str:
+    """The best that so many subs can give: √N for alike ones, else by their noises."""
+    if abs(ideal / math.sqrt(subs) - 1) < _ALIKE:
+        return f"√{subs} is {ideal:.1f}"
+    return f"the most that these unlike subs can give is {ideal:.1f}"
 
 
 def advise_sub_length(night: Night, camera: Camera, *, extra_noise: float = EXTRA_NOISE) -> SubLength:
@@ -207,28 +220,26 @@ def advise_next_hour(night: Night, *, hours: float = 1.0) -> NextHour:
         magnitudes=magnitudes,
         hours_to_half_magnitude=half,
         hours_to_double_snr=double,
-        text=f"{hours:g} h more: {_subs(added)}, SNR × {factor:.2f}, {magnitudes:.2f} mag deeper. "
+        text=f"{hours:g} h more: {counted(added, 'sub')}, SNR × {factor:.2f}, {magnitudes:.2f} mag deeper. "
         f"Half a magnitude takes {half:.1f} h, twice the SNR {double:.1f} h.",
     )
 
 
 def advise_method(subs: int) -> Method:
-    """Which of the exact methods suits so many subs: the bounds are WBPP's, of the Siril manual likewise."""
+    """Which of the exact methods suits so many subs, by what docs/livestack/methods.md measures."""
     if _at_least_one(subs) < 3:
         name, why = "mean", "two values that differ do not tell which is wrong"
-    elif subs < 6:
-        name, why = "percentile", "too few for a sigma of their own; a distance from the median needs none"
-    elif subs <= 15:
-        name, why = "winsorized", "an outlier is drawn in before sigma is measured, and so cannot hide itself"
-    else:
+    elif subs < 5:
         name, why = (
-            "linear-fit",
-            "enough for a line through the sorted values, which a drifting sky bends little",
+            "percentile",
+            "it takes trails out of so few best; stars that change lose 2–3 % of their flux",
         )
+    else:
+        name, why = "winsorized", "an outlier is drawn in before sigma is measured, and so cannot hide itself"
     return Method(
         subs=subs,
         name=name,
-        text=f"{_subs(subs)}: the live picture needs nothing; of the exact methods, {name}: {why}.",
+        text=f"{counted(subs, 'sub')}: the live picture needs nothing; of the exact methods, {name}: {why}.",
     )
 
 
@@ -236,10 +247,6 @@ def _at_least_one(subs: int) -> int:
     if subs < 1:
         raise ValueError("advice starts with the first sub")
     return subs
-
-
-def _subs(count: int) -> str:
-    return f"{count} sub" if count == 1 else f"{count} subs"
 
 
 def _seconds(value_s: float) -> str:

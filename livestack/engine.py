@@ -32,6 +32,7 @@ from livestack.placing import Interpolation, Placed
 from livestack.setups import Habit, Setup
 from livestack.stack import Calibrating, FilterStack, Founding, StackImage
 from livestack.survey import counts
+from livestack.warm import FIRST, ensure
 from livestack.warp import Warp
 from measure.stars import Stars, typical_fwhm_px
 
@@ -269,6 +270,7 @@ class LiveStack:
         return self._stacks[name].snapshot()
 
     def _look(self, sub: Sub, done: _Progress) -> tuple[Calibrating, Look]:
+        ensure(*FIRST)
         with done.stage("look"):
             calibrating, seen = _seen(sub)
             done.stars, done.extended = seen.stars, seen.extended

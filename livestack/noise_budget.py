@@ -31,7 +31,8 @@ class Night:
     ``sub_noise_adu`` and ``stack_noise_adu`` are of one registered sub and of the stack, so that resampling
     has smoothed both alike; ``raw_noise_adu`` is of one calibrated sub before it was resampled.
     ``background_adu`` is the sky's light in one sub: bias and dark are off. ``cadence_s`` is from the begin
-    of one sub to that of the next, ``saturated_share`` that of the stars.
+    of one sub to that of the next, ``saturated_share`` that of the stars. ``ideal_gain`` is the SNR over that
+    of one sub that the best weights give subs of these noises; None: they are alike.
     """
 
     subs: int
@@ -42,6 +43,7 @@ class Night:
     background_adu: float | None = None
     cadence_s: float | None = None
     saturated_share: float | None = None
+    ideal_gain: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

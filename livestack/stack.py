@@ -36,6 +36,7 @@ class StackImage:
     ``pixels`` (H, W) or (H, W, 3) float32, 0 where ``coverage`` (H, W, subs seen by each pixel) is 0.
     ``noise_adu`` is its background noise where at least 90 % of the subs overlap, ``sub_noise_adu`` the
     median of that of one calibrated, registered, normalised sub; for colour, the mean of the channels.
+    ``ideal_gain`` is the SNR over that of the median sub that the best weights give these very subs.
     """
 
     filter: str | None
@@ -47,12 +48,13 @@ class StackImage:
     fwhm_px: float
     noise_adu: float
     sub_noise_adu: float
+    ideal_gain: float
     background_adu: float
     rejected_fraction: float
 
     @property
     def snr_gain(self) -> float:
-        """Noise of one sub over noise of the stack: √N is what N subs can give."""
+        """Noise of the median sub over noise of the stack: ``ideal_gain`` is what these subs can give."""
         return self.sub_noise_adu / self.noise_adu if self.noise_adu > 0 else float("nan")
 
 
@@ -229,9 +231,19 @@ def stack_image(
         fwhm_px=typical_fwhm_px(stars),
         noise_adu=float(np.mean(channel_noise(pixels, coverage, well))),
         sub_noise_adu=float(np.median(noises_adu)),
+        ideal_gain=_ideal_gain(noises_adu),
         background_adu=_median(image, coverage, well),
         rejected_fraction=rejected_fraction,
     )
+
+
+def _ideal_gain(noises_adu: Sequence[float]) -> float:
+    """Weights of 1/noise² give the least noise, 1/√(Σ 1/noise²); √N where all are alike."""
+    noises = np.asarray(noises_adu, np.float64)
+    known = noises[np.isfinite(noises) & (noises > 0)]
+    if not len(known):
+        return math.sqrt(len(noises))
+    return float(np.median(known) * np.sqrt(np.sum(known**-2.0) * len(noises) / len(known)))
 
 
 def _grey(pixels: NDArray[np.float32]) -> NDArray[np.float32]:

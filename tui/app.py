@@ -14,6 +14,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal, Vertical
 from textual.events import Resize
 from textual.filter import LineFilter
+from textual.geometry import Size
 from textual.widgets import Footer, Static
 
 from firstlight.asking import Ask
@@ -35,7 +36,9 @@ from tui.widgets.roll import LogView, Roll, Subs
 from tui.widgets.sequence import Sequence
 
 PANELS = ("picture", "sequence", "subs", "plots", "log")
-WIDE = (100, 30)
+WIDE = (116, 34)
+"""Columns and rows from which on all panels are shown together; in less room, one at a time with tabs."""
+
 LARGE = (150, 45)
 CATCH_UP = 200
 """Events taken in one go while a long night is replayed, before keys get their turn."""
@@ -45,7 +48,8 @@ class NightApp(App[None]):
     """Shows a session and speaks for its user; its life is not the night's.
 
     ``refresh_s`` is the least time between two repaints: a bad line carries four in a second. With
-    ``linger_s`` the screen leaves by itself so long after the night has ended, unless a key keeps it.
+    ``linger_s`` the screen leaves by itself so long after the night has ended, unless a key keeps it. Without
+    ``true_colour`` the picture says that it looks grey, and why.
     """
 
     CSS_PATH = "app.tcss"
@@ -79,6 +83,7 @@ class NightApp(App[None]):
         refresh_s: float = 0.25,
         pictures: str | None = None,
         linger_s: float | None = None,
+        true_colour: bool = True,
     ) -> None:
         super().__init__()
         self.animation_level = "none"
@@ -87,7 +92,7 @@ class NightApp(App[None]):
         self.alone = 0
         """The panel that is shown alone, from 1; 0 shows all where there is room."""
         self._refresh_s, self._linger_s = refresh_s, linger_s
-        self._picture = PicturePanel(pictures or protocol(), id="picture")
+        self._picture = PicturePanel(pictures or protocol(), true_colour=true_colour, id="picture")
         self._shown_at = -1.0
         self._due = False
         self._over = False
@@ -176,13 +181,13 @@ class NightApp(App[None]):
 
     # -- the room there is -----------------------------------------------------------------------------------
 
-    def on_resize(self, _event: Resize) -> None:
+    def on_resize(self, event: Resize) -> None:
         """Another layout may fit better now, and the picture fits another size."""
-        self._arrange()
+        self._arrange(event.size)
         self.call_after_refresh(self._show)
 
-    def _arrange(self) -> None:
-        width, height = self.size
+    def _arrange(self, size: Size | None = None) -> None:
+        width, height = size or self.size  # within a resize, the app still has its old size
         roomy = width >= WIDE[0] and height >= WIDE[1]
         alone = self.alone or (0 if roomy else 1)
         base = self.screen_stack[0]
@@ -222,7 +227,7 @@ class NightApp(App[None]):
     def action_leave(self) -> None:
         """Leave the screen; the night, if there still is one, goes on."""
         if self.state.summary:
-            words = "\n".join(summary_lines(self.state.summary))
+            words = "\n".join(summary_lines(self.state))
             self.exit(return_code=exit_status(self.state), message=Text(words))
         elif self._over:
             self.exit(return_code=EXIT_VANISHED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -87,6 +88,7 @@ def _follow(root: Root, arguments: argparse.Namespace, started: Started | None =
     import asyncio
 
     from firstlight.client import FinishedSession, SessionClient, follow
+    from firstlight.terminal import Colours, colours_of
 
     async def attached() -> SessionClient | FinishedSession:
         return await (SessionClient.connect(root) if started is None else follow(root, started))
@@ -101,11 +103,14 @@ def _follow(root: Root, arguments: argparse.Namespace, started: Started | None =
             await client.close()
 
     async def screen() -> int:
+        colours = colours_of(os.environ)
+        os.environ["TEXTUAL_COLOR_SYSTEM"] = colours.value  # Textual reads it when it is imported
         from tui.app import NightApp
 
         client = await attached()
         try:
-            app = NightApp(client, linger_s=DEMO_LINGER_S if arguments.command == "demo" else None)
+            linger_s = DEMO_LINGER_S if arguments.command == "demo" else None
+            app = NightApp(client, linger_s=linger_s, true_colour=colours is Colours.TRUE)
             await app.run_async()
             return app.return_code or 0
         finally:

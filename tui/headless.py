@@ -14,11 +14,13 @@ from contextlib import contextmanager, suppress
 from typing import TextIO
 
 from firstlight.asking import Ask
-from firstlight.events import EPHEMERAL, Stamped, Summary, encode
+from firstlight.events import EPHEMERAL, Stamped, encode
+from firstlight.frame_grid import grid_lines
 from firstlight.snapshot import NightState
 from firstlight.state import reduce
 from firstlight.telling import describe, duration, figure, frame_name
 from firstlight.waiting import waiting_for
+from numerics.counting import counted
 from tui.source import NightSource
 
 EXIT_DONE, EXIT_FAILED, EXIT_VANISHED, EXIT_STOPPED, EXIT_LEFT = 0, 1, 3, 4, 130
@@ -59,14 +61,14 @@ async def print_lines(source: NightSource, out: TextIO | None = None, err: TextI
     if tty and not state.summary:
         out.write("\n")
     if state.summary:
-        out.writelines(line + "\n" for line in summary_lines(state.summary))
+        out.writelines(line + "\n" for line in summary_lines(state))
     out.flush()
     _say_why(state, err, left=left.is_set())
     return EXIT_LEFT if left.is_set() else exit_status(state)
 
 
 def _line(state: NightState, stamped: Stamped) -> str | None:
-    text = describe(stamped)
+    text = describe(stamped, state)
     if text is None:
         return None
     count = _count(state)
@@ -75,8 +77,9 @@ def _line(state: NightState, stamped: Stamped) -> str | None:
 
 def _count(state: NightState) -> str:
     if state.lights_wanted or not state.lines:
-        return f"{state.lights_done}/{state.lights_wanted} subs" if state.lights_wanted else ""
-    return f"{sum(line.done for line in state.lines)}/{sum(line.wanted for line in state.lines)} frames"
+        return f"{state.lights_done}/{counted(state.lights_wanted, 'sub')}" if state.lights_wanted else ""
+    done, wanted = sum(line.done for line in state.lines), sum(line.wanted for line in state.lines)
+    return f"{done}/{counted(wanted, 'frame')}"
 
 
 def bar(state: NightState) -> str:
@@ -88,16 +91,23 @@ def bar(state: NightState) -> str:
         each = state.exposure
         now = frame_name(each.kind, each.filter, each.exposure_s) + f", {each.remaining_s:.0f} s to go"
     left = f"  {duration(state.left_s)} left" if wanted else ""
+    if state.compiling is not None:
+        left += f"  compiling, once: {state.compiling:.0%}"
     count = _count(state)
     line = f"{'━' * full}{'─' * (BAR_CELLS - full)} {count}{left}  {now}"
     return line[: shutil.get_terminal_size().columns - 1]  # one that wraps could not be wiped
 
 
-def summary_lines(summary: Summary) -> Iterator[str]:
-    """What the night left, and where."""
+def summary_lines(state: NightState) -> Iterator[str]:
+    """What the night left, and where; of a run without lights, the grid of what was shot."""
+    summary = state.summary
+    if summary is None:
+        return
+    if summary.frames is not None:
+        yield from (f"  {line}" for line in grid_lines(state.lines))
     for each in summary.stacks:
         yield (
-            f"  {each.filter or 'stack':8} {each.subs} subs, {duration(each.exposure_s)}, "
+            f"  {each.filter or 'stack':8} {counted(each.subs, 'sub')}, {duration(each.exposure_s)}, "
             f"FWHM {figure(each.fwhm_px, '.1f')} px, SNR ×{figure(each.snr_gain, '.1f')}  {each.fits}"
         )
         yield f"  {'':8} picture: {each.preview}"

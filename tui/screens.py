@@ -12,8 +12,10 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from firstlight.frame_grid import grid_lines
 from firstlight.snapshot import NightState
 from firstlight.telling import duration, figure
+from numerics.counting import counted, counted_are
 from tui.palette import ACCENT, DIM, GOOD, TEXT, WARN, filter_colour
 
 HELP = (
@@ -60,7 +62,11 @@ class Help(Sheet):
     def __init__(self) -> None:
         rows = [Text.assemble((f"{key:>15}  ", f"bold {ACCENT}"), (what, TEXT)) for key, what in HELP]
         plots = Text("\nNoise: each stack's over that of one sub; the dotted line is 1/√N.", DIM)
-        super().__init__("Keys", Text("\n").join([*rows, plots]))
+        colours = Text(
+            "Grey pictures: the terminal announces no 24-bit colour; if it has: export COLORTERM=truecolor",
+            DIM,
+        )
+        super().__init__("Keys", Text("\n").join([*rows, plots, colours]))
 
 
 class ConfirmStop(Sheet):
@@ -72,11 +78,13 @@ class ConfirmStop(Sheet):
     ]
 
     def __init__(self, state: NightState) -> None:
-        left = state.lights_wanted - state.lights_done
+        left = counted_are(state.lights_wanted - state.lights_done, "sub")
+        if not state.lights_wanted:
+            left = counted_are(sum(line.wanted - line.done for line in state.lines), "frame")
         super().__init__(
             "End the night?",
             Text.assemble(
-                (f"{left} subs of the plan are still to be shot.\n", TEXT),
+                (f"{left} of the plan still to be shot.\n", TEXT),
                 ("What was shot is kept, and the stacks are finished.\n\n", DIM),
                 ("y", f"bold {ACCENT}"), (" end the night    ", TEXT),
                 ("n", f"bold {ACCENT}"), (" go on", TEXT),
@@ -123,20 +131,27 @@ def ended_rows(state: NightState) -> list[Text]:
     outcome = {"done": ("All done", GOOD), "stopped": ("Stopped", WARN)}.get(
         summary.outcome, ("It failed", WARN)
     )
+    came_to = (
+        f"{counted(summary.subs_shot, 'sub')} shot, {summary.subs_accepted} accepted, "
+        f"{summary.subs_rejected} rejected"
+        if summary.frames is None
+        else f"{counted(summary.frames, 'frame')} there, {counted(len(summary.masters), 'master')} built"
+    )
     rows = [
         Text.assemble(
-            (outcome[0], f"bold {outcome[1]}"),
-            (f" after {duration(summary.seconds)}: {summary.subs_shot} subs shot, ", TEXT),
-            (f"{summary.subs_accepted} accepted, {summary.subs_rejected} rejected", TEXT),
+            (outcome[0], f"bold {outcome[1]}"), (f" after {duration(summary.seconds)}: {came_to}", TEXT)
         )
     ]
+    if summary.frames is not None:
+        rows += [Text(), *(Text(line, TEXT, no_wrap=True) for line in grid_lines(state.lines))]
     if state.ending and state.ending.reason:
         rows.append(Text(state.ending.reason, WARN))
     rows += [Text()] if summary.stacks else []
     rows += [
         Text.assemble(
             (f"{each.filter or 'stack':<6}", f"bold {filter_colour(each.filter)}"),
-            (f" {each.subs} subs, {duration(each.exposure_s)}, FWHM {figure(each.fwhm_px, '.2f')} px, ", DIM),
+            (f" {counted(each.subs, 'sub')}, {duration(each.exposure_s)}, ", DIM),
+            (f"FWHM {figure(each.fwhm_px, '.2f')} px, ", DIM),
             (f"SNR ×{figure(each.snr_gain, '.1f')}", f"bold {TEXT}"),
         )
         for each in summary.stacks

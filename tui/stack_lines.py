@@ -21,6 +21,7 @@ from firstlight.stack_report import (
     Written,
 )
 from firstlight.telling import duration
+from numerics.counting import counted, counted_are
 
 _LINE_EVERY_S = 10.0
 _BAR_CELLS = 20
@@ -67,7 +68,9 @@ class Lines:
         match told:
             case Begun():
                 if told.resumed:
-                    self.note(f"going on: {told.resumed} subs are known from a run that was interrupted")
+                    self.note(
+                        f"going on: {counted_are(told.resumed, 'sub')} known from a run that was interrupted"
+                    )
             case SubDone():
                 if not told.sub.accepted:
                     name = Path(told.sub.path).name
@@ -84,7 +87,7 @@ class Lines:
                 each = told.stack
                 fwhm = f", FWHM {each.fwhm_px:.1f} px" if each.fwhm_px else ""
                 snr = f", SNR × {each.snr_gain:.1f}" if each.snr_gain else ""
-                text = f"{each.subs} subs, {each.exposure_s:.0f} s{fwhm}{snr}"
+                text = f"{counted(each.subs, 'sub')}, {each.exposure_s:.0f} s{fwhm}{snr}"
                 self._status(f"{Path(each.path).name}: {text}", True)
             case Said():
                 self.note(f"warning: {told.message}" if told.warning else told.message)
@@ -97,10 +100,11 @@ class Lines:
     def end(self, report: StackReport) -> None:
         """What it came to."""
         for each in report.stacks:
-            print(f"{each.subs} subs are in {each.path}{f', picture {each.preview}' if each.preview else ''}")
+            picture = f", picture {each.preview}" if each.preview else ""
+            print(f"{counted_are(each.subs, 'sub')} in {each.path}{picture}")
         if report.colour_preview:
             print(f"the colours together: {report.colour_preview}")
-        print(f"{report.accepted} of {len(report.subs)} lights were stacked")
+        print(f"{report.accepted} of {counted(len(report.subs), 'light')} were stacked")
         for each in report.stacks:
             for line in each.advice:
                 print(f"  {line}")

@@ -114,6 +114,27 @@ def test_dithering_spares_darks_and_a_given_sky_counts(library: Library) -> None
     assert dark[2] > 10 * dark[0]
 
 
+def test_what_the_plan_does_is_asked_for_and_no_more_than_anybody_shoots(library: Library) -> None:
+    fill(library)
+
+    def dark(positions: int | None, most: int | None) -> tuple[Any, tuple[str, ...]]:
+        report = plan_calibration(
+            PLAN, library, now=NOW, positions=positions, most=most, sky_adu_s=0.2, epsilon=0.001
+        )
+        return of_kind(report, FrameKind.DARK), report.notes
+
+    exact, _ = dark(1, None)
+    assert exact.needed == exact.undithered > 200
+    capped, notes = dark(1, 100)
+    assert capped.needed == max(100, capped.dithered) < exact.needed
+    [note] = [note for note in notes if note.startswith("dark: the plan does not dither")]
+    assert f"{exact.needed} would be wanted; {capped.needed} add" in note
+    assert f"want {capped.dithered}: say --dither every" in note
+    dithered, notes = dark(None, 100)
+    assert dithered.needed == dithered.dithered
+    assert not any("dither" in note for note in notes)
+
+
 def test_what_is_missing_becomes_a_plan_of_its_own(library: Library, tmp_path: Path) -> None:
     fill(library)
     report = plan_calibration(PLAN, library, now=NOW)

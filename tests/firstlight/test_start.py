@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from acquire.plan_file import read_plan
 from firstlight.config import default_root, last_root, parse_address, remember_root
 from firstlight.demo import SHARES, plan_toml, split
-from firstlight.doctor import examine
+from firstlight.doctor import Finding, examine
 from firstlight.errors import FirstlightError
 from firstlight.launch import SessionSpec, Simulated
 from library.frames import FrameKind
@@ -87,6 +87,54 @@ def test_the_doctor_finds_what_is_here_and_says_how_to_get_the_rest(tmp_path: Pa
     assert "firstlight simulate" in server.remedy
     assert all(each.remedy for each in findings.values() if not each.found)
     assert list(tmp_path.iterdir()) == [], "it looks, and changes nothing"
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A settings file that is not there yet, and nothing of the developer's environment."""
+    for name in ("FIRSTLIGHT_LIBRARY", "FIRSTLIGHT_ROOT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "config" / "firstlight").mkdir(parents=True)
+    return tmp_path / "config" / "firstlight" / "config.toml"
+
+
+def findings_of(root: Path) -> dict[str, Finding]:
+    return {each.what: each for each in examine(root, "127.0.0.1:1")}
+
+
+def test_the_doctor_tells_the_library_and_who_names_it(
+    tmp_path: Path, settings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = findings_of(tmp_path / "night")
+    assert found["settings"].detail == f"{settings} is not there, and need not be"
+    assert found["library"].detail.startswith(f"{tmp_path / 'home' / 'firstlight'}: the default")
+    monkeypatch.setenv("FIRSTLIGHT_ROOT", str(tmp_path / "root"))
+    assert findings_of(tmp_path / "night")["library"].detail.startswith(
+        f"{tmp_path / 'root'}: $FIRSTLIGHT_ROOT"
+    )
+    settings.write_text(f'library = "{tmp_path / "astro"}"\n')
+    found = findings_of(tmp_path / "night")
+    assert found["settings"].detail == str(settings)
+    assert found["library"].detail.startswith(f"{tmp_path / 'astro'}: {settings}; empty yet, writable")
+    (tmp_path / "astro" / "library").mkdir(parents=True)
+    assert "empty" not in findings_of(tmp_path / "night")["library"].detail
+    monkeypatch.setenv("FIRSTLIGHT_LIBRARY", str(tmp_path / "other"))
+    assert findings_of(tmp_path / "night")["library"].detail.startswith(
+        f"{tmp_path / 'other'}: $FIRSTLIGHT_LIBRARY"
+    )
+    (tmp_path / "night" / "library").mkdir(parents=True)  # a night that was begun keeps its own
+    told = findings_of(tmp_path / "night")["library"].detail
+    assert told.startswith(f"{tmp_path / 'night'}: it belongs to the night on {tmp_path / 'night'}")
+
+
+def test_settings_that_cannot_be_used_are_a_finding(tmp_path: Path, settings: Path) -> None:
+    settings.write_text("libary = 1\n")
+    found = findings_of(tmp_path / "night")["settings"]
+    assert not found.found
+    assert found.required
+    assert 'did you mean "library"?' in found.detail
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

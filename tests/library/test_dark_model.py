@@ -273,3 +273,5 @@ def test_the_command(
     assert "OUTSIDE" in capsys.readouterr().out
     assert main([*asked, "--temp", "-7.5", "--gain", "7"]) != 0
     assert "there are" in capsys.readouterr().err
+    assert main([*asked[:-3], str(tmp_path / "d.png"), *asked[-2:], "--temp", "-7.5"]) == 2
+    assert f"give -o {tmp_path / 'd.fits'}\n" in capsys.readouterr().err

@@ -131,7 +131,7 @@ def test_plan_keeps_to_eighty_columns_and_says_what_it_assumes(
         library.add(fits_bytes(), stamp("light"))
     assert main(["library", "plan", str(plan), "--root", str(tmp_path), "--dither", "1"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1] == "  each master may add 1 % to the stack's variance; not dithered"
+    assert lines[1] == "  each master may add 1 % to the stack's variance; the subs are not dithered"
     assert any("read noise" in line and "assumed" in line for line in lines)
     assert [line for line in lines if len(line) > 80] == []
 

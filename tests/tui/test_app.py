@@ -13,14 +13,15 @@ from textual.pilot import Pilot
 
 import acquire.events as acq
 import livestack.events as stk
-from firstlight.events import Answer, Restacking, Stamped
+from firstlight.events import Answer, Compiling, Event, FrameShown, Restacking, Stamped
 from tests.tui.nights import FakeSource, Night, in_progress, whole
-from tui.app import NightApp
+from tui.app import PANELS, NightApp
 from tui.grades import SubsScreen
 from tui.screens import ConfirmStop, Dropped, Ended, Help
 from tui.widgets.grades import Grades
 from tui.widgets.now import ExposureBar, Headline
 from tui.widgets.picture import HalfCells, PicturePanel
+from tui.widgets.plots import FwhmPlot, NoisePlot
 from tui.widgets.roll import LogView, Subs
 
 WIDE, NARROW = (120, 40), (80, 24)
@@ -254,6 +255,94 @@ async def test_panels_alone_and_together() -> None:
         assert app.query_one(Subs).size.width > 100
         await pilot.press("escape")
         assert app.query_one(LogView).size.area
+
+
+@pytest.mark.parametrize("size", [(100, 30), (100, 60), (115, 34), (116, 33), (150, 33), NARROW, (40, 12)])
+async def test_where_all_panels_would_be_squeezed_there_are_tabs(size: tuple[int, int]) -> None:
+    app, _ = night_app(in_progress().stream)
+    async with app.run_test(size=size) as pilot:
+        await settle(pilot)
+        assert app.query_one("#tabs").size.area
+        assert [name for name in PANELS if app.query_one(f"#{name}").size.area] == ["picture"]
+        await pilot.press("4")
+        await settle(pilot)
+        assert "1/√N" in text_of(app)
+
+
+@pytest.mark.parametrize("size", [(116, 34), WIDE, (150, 45), (220, 60)])
+async def test_where_all_panels_are_shown_each_has_room_for_what_it_says(size: tuple[int, int]) -> None:
+    app, _ = night_app(in_progress().stream)
+    async with app.run_test(size=size) as pilot:
+        await settle(pilot)
+        assert not app.query_one("#tabs").size.area
+        assert all(app.query_one(f"#{name}").size.area for name in PANELS)
+        assert app.query_one(LogView).size.width >= 20
+        assert app.query_one(NoisePlot).draw().plain.count("\n") >= 4
+        assert app.query_one(FwhmPlot).draw().plain.count("\n") >= 4
+
+
+async def test_another_size_has_its_layout_at_once() -> None:
+    app, _ = night_app(in_progress().stream)
+    async with app.run_test(size=WIDE) as pilot:
+        await settle(pilot)
+        for size, tabs in ((NARROW, True), (WIDE, False), (NARROW, True)):
+            await pilot.resize_terminal(*size)
+            await pilot.pause()
+            assert bool(app.query_one("#tabs").size.area) is tabs, size
+
+
+@pytest.mark.parametrize("size", [NARROW, WIDE])
+@pytest.mark.parametrize("true_colour", [True, False])
+async def test_a_terminal_without_its_colours_is_told_so(size: tuple[int, int], true_colour: bool) -> None:
+    source = FakeSource(in_progress().stream, live=True)
+    app = NightApp(source, refresh_s=0, pictures="halfcell", true_colour=true_colour)
+    async with app.run_test(size=size) as pilot:
+        await settle(pilot)
+        assert ("no 24-bit colour here" in text_of(app)) is not true_colour
+        await pilot.press("question_mark", "end")
+        await settle(pilot)
+        assert "COLORTERM=truecolor" in text_of(app)
+
+
+async def test_before_there_is_a_stack_the_newest_frame_is_seen_as_it_came(root: Path) -> None:
+    night = Night(str(root))
+    night.begins()
+    app, source = night_app(list(night.stream))
+
+    async def say(event: Event) -> None:
+        told = len(night.stream)
+        night(event)
+        source.queue.put_nowait(night.stream[told])
+        await settle(pilot)
+
+    async with app.run_test(size=WIDE) as pilot:
+        await settle(pilot)
+        panel, canvas = app.query_one(PicturePanel), app.query_one(HalfCells)
+        for name, kind in (("R", "dark"), ("G", "flat")):
+            path = str(root / f"{name}.png")
+            await say(FrameShown(kind=kind, filter=None, exposure_s=2.5, path=path, width=320, height=240))
+            assert panel.border_title == f"{kind} 2.5 s, as it came"
+            assert canvas.image is not None
+        await pilot.press("right")
+        await say(stk.PictureUpdated(filter="L", path=str(root / "L.png"), width=320, height=240))
+        assert str(panel.border_title).startswith("L")
+
+
+async def test_while_the_compiler_is_at_work_the_screen_says_how_far_it_is() -> None:
+    night = Night()
+    night.begins()
+    app, source = night_app(list(night.stream))
+    async with app.run_test(size=WIDE) as pilot:
+        await settle(pilot)
+        assert "compiling" not in text_of(app)
+        for done, shown in ((0.0, "once: 0%"), (0.42, "once: 42%"), (1.0, None)):
+            told = len(night.stream)
+            night(Compiling(done=done))
+            source.queue.put_nowait(night.stream[told])
+            await settle(pilot)
+            assert text_of(app).count("compiling") == (0 if shown is None else 2)
+            assert shown is None or shown in text_of(app)
+            assert "the first picture comes with the first stacked sub" in text_of(app)
 
 
 async def test_older_lines_can_be_scrolled_to() -> None:

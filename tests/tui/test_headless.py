@@ -10,8 +10,9 @@ import signal
 
 import pytest
 
+from firstlight.events import Compiling
 from firstlight.state import reduce_all
-from tests.tui.nights import FakeSource, in_progress, whole
+from tests.tui.nights import FakeSource, Night, in_progress, whole
 from tui.headless import bar, print_json, print_lines
 
 
@@ -80,6 +81,24 @@ async def test_ctrl_c_stops_the_night_and_the_second_leaves_it() -> None:
     os.kill(os.getpid(), signal.SIGINT)
     assert await face == 130
     assert source.sent == ["stop"]
+
+
+async def test_lines_say_that_the_compiler_is_at_work_and_when_it_is_done() -> None:
+    night, out = Night(), io.StringIO()
+    night.begins()
+    for done in (0.0, 0.3, 0.6, 1.0):
+        night(Compiling(done=done))
+    await print_lines(FakeSource(night.stream), out, io.StringIO())
+    told = [line.split("  ")[-1].strip() for line in out.getvalue().splitlines() if "compil" in line]
+    assert told == ["compiling for this machine, once; exposures go on meanwhile", "compiled"]
+
+
+def test_the_bar_says_how_far_the_compiler_is() -> None:
+    night = in_progress()
+    night(Compiling(done=0.42))
+    assert "compiling, once: 42%" in bar(reduce_all(night.stream))
+    night(Compiling(done=1.0))
+    assert "compiling" not in bar(reduce_all(night.stream))
 
 
 def test_the_bar_says_what_is_exposed() -> None:

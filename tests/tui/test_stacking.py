@@ -71,6 +71,37 @@ def test_mistakes_are_a_line(
     assert not list(tmp_path.glob(".*"))
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["-o", "{out}/o.png"], "-o {out}/o.fits, and --preview {out}/o.png for a picture"),
+        (["-o", "{out}/o.TIF"], "is FITS and no TIF; give -o {out}/o.fits"),
+        (["-o", "{out}/o.jpeg"], "--preview {out}/o.png"),
+        (
+            ["-o", "{out}/o.fits", "--preview", "{out}/o.jpg"],
+            "a preview is a PNG; give --preview {out}/o.png",
+        ),
+        (
+            ["-o", "{out}/o.fits", "--preview", "{out}/o.fit"],
+            "a preview is a PNG; give --preview {out}/o.png",
+        ),
+    ],
+)
+@pytest.mark.parametrize("command", ["stack", "compose"])
+def test_a_name_that_is_not_what_is_written_is_refused_before_any_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, given: list[str], said: str
+) -> None:
+    lights = [str(light(tmp_path / "night" / f"l{number}.fits", number)) for number in range(2)]
+    (tmp_path / "out").mkdir()
+    filled = [each.format(out=tmp_path / "out") for each in given]
+    assert main([command, *lights, *filled]) == 2
+    out, err = capsys.readouterr()
+    assert not out
+    assert said.format(out=tmp_path / "out") in err
+    assert len(err.splitlines()) == 1
+    assert not list((tmp_path / "out").iterdir())
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True

@@ -43,11 +43,13 @@ def run(arguments: argparse.Namespace) -> int:
         raise LibraryError(f"--temp {arguments.temp:g}: give the sensor's temperature in degrees Celsius")
     binning = None if arguments.binning is None else _binning(arguments.binning)
 
+    from firstlight.file_suffixes import check_suffixes
     from library.dark_model import build_dark_models, write_dark
     from library.dark_model_file import read_model
     from library.dark_model_synthesis import synthesise
     from library.frames import FrameKind
 
+    check_suffixes(arguments.output, has_preview=False)
     refused: list[str] = []
     with opened(arguments) as library:
         build_dark_models(library, on_refused=refused.append)

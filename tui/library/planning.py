@@ -7,9 +7,11 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from numerics.counting import counted, counted_are
 from tui.library.options import json_option, library_of, library_option, opened, wrapped
 
 if TYPE_CHECKING:
@@ -80,9 +82,9 @@ def _need_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--dither",
         type=_dither,
-        default=None,
         metavar="K",
-        help='places that the subs are dithered over: "every" sub its own (default), a number, or 1 for none',
+        help='places that the subs are dithered over: "every" sub its own, a number, or 1 for none '
+        "(default: as the plan does, which cannot dither yet)",
     )
     command.add_argument(
         "--sky", type=float, metavar="ADU/S", help="the sky's background (default: as lights show it)"
@@ -105,7 +107,7 @@ def _report(arguments: argparse.Namespace, root: Path) -> Callable[..., Calibrat
     from functools import partial
 
     from acquire.plan_file import read_plan
-    from firstlight.planning import plan_calibration
+    from firstlight.planning import MOST_UNDITHERED, plan_calibration
     from library.tolerances import read_tolerances
 
     return partial(
@@ -113,7 +115,8 @@ def _report(arguments: argparse.Namespace, root: Path) -> Callable[..., Calibrat
         read_plan(arguments.plan),
         now=datetime.now(UTC),
         epsilon=arguments.epsilon,
-        positions=arguments.dither,
+        positions=1 if arguments.dither is None else arguments.dither.positions,
+        most=MOST_UNDITHERED if arguments.dither is None else None,
         sky_adu_s=arguments.sky,
         tolerances=read_tolerances(root),
     )
@@ -124,10 +127,12 @@ def _lines(report: CalibrationPlan) -> Iterator[str]:
 
     figures = report.figures
     places = (
-        "dithered at every sub" if report.positions is None else f"dithered over {report.positions} places"
+        "every sub is dithered"
+        if report.positions is None
+        else f"subs are dithered over {report.positions} places"
     )
     if report.positions == 1:
-        places = "not dithered"
+        places = "the subs are not dithered"
     yield f"Calibration for {report.plan_name}, camera {report.camera or 'unknown'}"
     yield f"  each master may add {100 * report.epsilon:.3g} % to the stack's variance; {places}"
     yield "What it rests on"
@@ -141,10 +146,14 @@ def _lines(report: CalibrationPlan) -> Iterator[str]:
     if report.flat_adu is not None:
         yield from _figure("flats' level", f"{report.flat_adu.value:8.0f} ADU", report.flat_adu.source)
     yield from _figure("readout", f"{figures.overhead_s.value:8.1f} s", figures.overhead_s.source)
-    yield "Masters                    there  needed  missing    takes   if not dithered"
+    yield "Masters                    there  needed  missing    takes   dithered / not"
     yield from (_row(item) for item in report.items)
     missing = sum(item.missing for item in report.items)
-    yield f"Missing: {missing} frames, {duration(report.seconds)}" if missing else "Nothing is missing."
+    yield (
+        f"Missing: {counted(missing, 'frame')}, {duration(report.seconds)}"
+        if missing
+        else "Nothing is missing."
+    )
     for note in report.notes:
         yield from wrapped(f"Note: {note}", "")
 
@@ -170,8 +179,8 @@ def _row(item: Item) -> str:
         )
     )
     takes = duration(item.seconds) if item.missing else "–"
-    undithered = f"{item.undithered} ({duration(item.undithered_seconds)} more)"
-    return f"  {what:<24} {item.there:>5}  {item.needed:>6}  {item.missing:>7}  {takes:>7}   {undithered}"
+    both = f"{item.dithered} / {item.undithered}"
+    return f"  {what:<24} {item.there:>5}  {item.needed:>6}  {item.missing:>7}  {takes:>7}   {both}"
 
 
 def run_shoot(arguments: argparse.Namespace) -> int:
@@ -242,10 +251,8 @@ def _shooting_plan(arguments: argparse.Namespace, root: Path) -> Plan | None:
     sets = sets_missing(report.items)
     for item in report.items:
         if item.missing and item.kind.value == "flat":
-            print(
-                f"{item.missing} flats {item.filter or ''} are left to the night: they need light",
-                file=sys.stderr,
-            )
+            flats = counted_are(item.missing, f"{item.filter} flat" if item.filter else "flat")
+            print(f"{flats} left to the night: flats need light", file=sys.stderr)
     return shooting_plan(sets, equipment=equipment, camera=camera) if sets else None
 
 
@@ -277,9 +284,16 @@ def _share(text: str) -> float:
     return float(text)
 
 
-def _dither(text: str) -> int | None:
+@dataclass(frozen=True, slots=True)
+class _Dither:
+    """Places that the subs lie on; None: each has its own."""
+
+    positions: int | None
+
+
+def _dither(text: str) -> _Dither:
     if text == "every":
-        return None
+        return _Dither(None)
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f'{text!r} is neither "every" nor a number from 1 up')
-    return int(text)
+    return _Dither(int(text))

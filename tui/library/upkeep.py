@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from numerics.counting import counted
 from tui.library.choosing import choosing_options, chosen, is_anything_chosen
 from tui.library.options import json_option, library_of, library_option, opened
 
@@ -74,7 +75,9 @@ def _verify(arguments: argparse.Namespace) -> int:
             )
     meter.clear()
     if not arguments.json:
-        print(f"{read.done} files read ({read.done_bytes / 1e9:.2f} GB), {faults or 'nothing'} wrong")
+        print(
+            f"{counted(read.done, 'file')} read ({read.done_bytes / 1e9:.2f} GB), {faults or 'nothing'} wrong"
+        )
     return 1 if faults else 0
 
 
@@ -94,7 +97,8 @@ def _rebuild(arguments: argparse.Namespace) -> int:
         print(json.dumps({**asdict(done), "seconds": round(seconds, 3)}, default=str))
         return 0
     print(
-        f"{done.frames} frames, {done.masters} masters in {seconds:.1f} s; digests computed: {done.digested}"
+        f"{counted(done.frames, 'frame')}, {counted(done.masters, 'master')} in {seconds:.1f} s; "
+        f"digests computed: {done.digested}"
     )
     if done.moved_aside:
         print(f"the damaged catalogue lies at {done.moved_aside}; delete it when you like")

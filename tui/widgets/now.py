@@ -9,6 +9,7 @@ from rich.text import Text
 from firstlight.snapshot import NightState, Phase
 from firstlight.telling import coordinates, duration, frame_name
 from firstlight.waiting import waiting_for
+from numerics.counting import counted
 from tui.palette import ACCENT, BAD, DIM, GOOD, TEXT, WARN, filter_colour
 from tui.widgets.panel import Panel, bar
 
@@ -32,12 +33,16 @@ class Headline(Panel):
             parts.append(Text(name, f"bold {TEXT}"))
         if state.lights_wanted:
             parts.append(
-                Text.assemble((f"{state.lights_done}", f"bold {TEXT}"), (f"/{state.lights_wanted} subs", DIM))
+                Text.assemble(
+                    (f"{state.lights_done}", f"bold {TEXT}"), (f"/{counted(state.lights_wanted, 'sub')}", DIM)
+                )
             )
         if left := time_left(state):
             parts.append(left)
         if state.subs_rejected:
             parts.append(Text(f"{state.subs_rejected} rejected", WARN))
+        if state.compiling is not None:
+            parts.append(Text(f"compiling, once: {state.compiling:.0%}", DIM))
         if state.stack_queue > 1:
             parts.append(
                 Text(f"{state.stack_queue} wait for the stack", WARN if state.stack_queue > 5 else DIM)

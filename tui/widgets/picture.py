@@ -20,10 +20,14 @@ from textual.widgets import Static
 
 from firstlight.snapshot import NightState, Picture
 from firstlight.telling import duration
+from numerics.counting import counted
 
 LEVELS = 32
 """Shades kept in half cells: neighbours become equal, and runs of equal cells cost few bytes on the line."""
 PIXELS_PER_CELL = (10, 20)
+NO_PICTURE = "the first picture comes with the first stacked sub"
+FEW_COLOURS = "no 24-bit colour here: ?"
+"""On the picture's frame where half cells have too few colours to show it; the help says what to do."""
 
 
 class Canvas(Protocol):
@@ -99,9 +103,16 @@ def load(path: Path, size: tuple[int, int], *, shades: int = 256, red: bool = Fa
 class PicturePanel(Container):
     """Shows the latest picture of a filter, or of the colours together."""
 
-    def __init__(self, protocol: str = "halfcell", *, id: str | None = None) -> None:  # noqa: A002 - Textual's
+    def __init__(
+        self,
+        protocol: str = "halfcell",
+        *,
+        true_colour: bool = True,
+        id: str | None = None,  # noqa: A002 - Textual's
+    ) -> None:
         super().__init__(id=id)
         self.protocol = protocol
+        self._note = "" if true_colour or protocol != "halfcell" else FEW_COLOURS
         self._canvas = _canvas(protocol)
         self.state = NightState()
         self.chosen: str | None = None
@@ -111,31 +122,35 @@ class PicturePanel(Container):
 
     def compose(self) -> ComposeResult:
         """The canvas, and the words that stand there while it is empty."""
-        yield Static("the first picture comes with the first stacked sub", id="no-picture")
+        yield Static(NO_PICTURE, id="no-picture")
         yield self._canvas
 
     def show(self, state: NightState) -> None:
         """Take a new state; the file is read again only when the state says that it was painted anew."""
         self.state = state
         self._title()
+        if self.current() is None:
+            self.query_one("#no-picture", Static).update(_instead(state))
         self.paint()
 
     def choose(self, step: int) -> None:
         """The next picture (1) or the one before (−1)."""
         pictures, now = self._ordered(), self.current()
-        if now is not None:
+        if now in pictures:
             self.chosen = pictures[(pictures.index(now) + step) % len(pictures)].filter
             self._picked = True
             self.show(self.state)
 
     def current(self) -> Picture | None:
-        """The picture on show."""
+        """The picture on show; before there is one, the newest frame as it came."""
         pictures = self._ordered()
+        if not pictures:
+            return self.state.newest
         if self._picked:
             return next((each for each in pictures if each.filter == self.chosen), None)
-        if pictures and pictures[0].filter is not None:
+        if pictures[0].filter is not None:
             return next((each for each in pictures if each.filter == self.state.filter), pictures[-1])
-        return pictures[0] if pictures else None
+        return pictures[0]
 
     def _ordered(self) -> list[Picture]:
         """Colour first, the filters as they came."""
@@ -176,14 +191,24 @@ class PicturePanel(Container):
     def _titles(self) -> tuple[str, str]:
         picture = self.current()
         if picture is None:
-            return "Picture", ""
+            return "Picture", self._note
+        if picture is self.state.newest:
+            return f"{picture.filter}, as it came", self._note
         title = _label(picture, self.state)
         stack = next((each for each in self.state.stacks if each.filter == picture.filter), None)
         if stack:
-            title += f" · {stack.subs} subs · {duration(stack.exposure_s)}"
+            title += f" · {counted(stack.subs, 'sub')} · {duration(stack.exposure_s)}"
             title += f" · SNR ×{stack.snr_gain:.1f}" if stack.snr_gain else ""
         others = [_label(each, self.state) for each in self._ordered() if each != picture]
-        return title, f"← → {' '.join(others)}" if others else ""
+        keys = f"← → {' '.join(others)}" if others else ""
+        return title, " · ".join(filter(None, (self._note, keys)))
+
+
+def _instead(state: NightState) -> str:
+    """The words where the first picture will be."""
+    if state.compiling is None:
+        return NO_PICTURE
+    return f"compiling for this machine, once: {state.compiling:.0%}\nexposures go on meanwhile\n{NO_PICTURE}"
 
 
 def _label(picture: Picture, state: NightState) -> str:
