@@ -9,6 +9,10 @@ class NotAFitsFileError(LibraryError):
     """A file that should be FITS is not, or is cut short."""
 
 
+class CannotBeIndexedError(NotAFitsFileError):
+    """A file whose name or header has what the catalogue cannot hold."""
+
+
 class DiskFullError(LibraryError):
     """The disk has no room for the frame; nothing half-written was left behind."""
 

@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from library.digests import append_text
@@ -81,8 +82,12 @@ def _read(file: Path) -> dict[str, Retirement]:
         try:
             said = json.loads(line)
             key, at, because = said["frame_id"] or said["path"], said["at"], said["because"]
-        except (ValueError, KeyError, TypeError):
-            continue  # torn, by a crash before it was acknowledged
+            if at:
+                datetime.fromisoformat(at)
+                at, because = str(at), str(because)
+            key = str(key)
+        except (ValueError, KeyError, TypeError, RecursionError):
+            continue  # torn, by a crash before it was acknowledged, or no line of ours
         standing.pop(key, None)
         if at:
             standing[key] = Retirement(at, because)

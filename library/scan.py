@@ -25,9 +25,17 @@ def scan(folder: Path) -> tuple[dict[str, int], list[str]]:
                     waiting.append(f"{top}/{name}")
                 elif name.startswith("."):
                     parts += [f"{top}/{name}"] if PART_MARK in name else []
-                elif name.lower().endswith(FITS_SUFFIXES) and entry.is_file():
-                    files[f"{top}/{name}"] = entry.stat().st_size
+                elif name.lower().endswith(FITS_SUFFIXES) and (size := _size_of(entry)) is not None:
+                    files[f"{top}/{name}"] = size
     return files, sorted(parts)
+
+
+def _size_of(entry: os.DirEntry[str]) -> int | None:
+    """How large a file is; ``None`` for what is none, a link that leads nowhere or round in a circle."""
+    try:
+        return entry.stat().st_size if entry.is_file() else None
+    except OSError:
+        return None
 
 
 def digest_file(file: Path) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from library.cards import Card, HeaderUnit, with_cards
-from library.errors import DiskFullError, LibraryError, NotAFitsFileError
+from library.errors import DamagedCatalogueError, DiskFullError, LibraryError, NotAFitsFileError
 from library.frames import FrameKind, FrameMeta, FrameRecord
 from library.importing.judge import derived_cards, is_master, remarks, why_refused
 from library.importing.rules import Rule, apply_rules
@@ -76,15 +76,19 @@ def take_in(
 
     A frame is known by its pixels and its time, so that taking it twice, from a copy or in another format, is
     "already here"; an interrupted call is resumed by calling again. A ``dry_run`` writes nothing.
-    Raises :class:`DiskFullError`; what was told of is durable.
+    Raises :class:`DiskFullError` and :class:`DamagedCatalogueError`; what was told of is durable.
     """
     for file in files:
         try:
             yield _take(library, file, how, rules, dry_run)
-        except DiskFullError:
+        except (DiskFullError, DamagedCatalogueError):
             raise
         except LibraryError as error:
             yield Imported(source=file, outcome=Outcome.REFUSED, reason=str(error))
+        except (OSError, ValueError, TypeError, ArithmeticError, LookupError, MemoryError) as error:
+            # One bad file stops no other, whatever is wrong with it.
+            what = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+            yield Imported(source=file, outcome=Outcome.REFUSED, reason=f"{file}: cannot be taken in: {what}")
 
 
 def _take(library: Library, file: Path, how: How, rules: Sequence[Rule], dry_run: bool) -> Imported:

@@ -99,7 +99,7 @@ def _rebuild(arguments: argparse.Namespace) -> int:
     if done.moved_aside:
         print(f"the damaged catalogue lies at {done.moved_aside}; delete it when you like")
     for path in done.refused:
-        print(f"{path}: refused: it is no whole FITS image, or repeats a frame that is here")
+        print(f"{path}: refused: {done.reasons[path]}")
     for path in done.missing:
         told = "forgotten" if arguments.trust_files else "`--trust-files` forgets it"
         print(f"{path}: it is gone; restore it from a backup ({told})")
