@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 import os
 import warnings
 import zlib
@@ -20,9 +21,11 @@ from library import adu
 from library.cards import CardValue, HeaderError, HeaderUnit, padded, walk
 from library.decoding import Pixels, decode, decode_into, physical_dtype, scaling_of, stored_dtype
 from library.errors import NotAFitsFileError
+from library.extent import check_extent, check_memory
 from library.frames import FrameKind, FrameMeta
 from library.keywords import frame_meta, kind_text, overscan_adu, says_master
 from library.layout import Layout, fill_at
+from library.opening import open_file
 from library.sections import Section, Sections, overscan_level_adu, sections_of
 from library.sidecars import with_sidecar
 from numerics.threads import in_parallel
@@ -81,6 +84,7 @@ def read_picture(stream: BinaryIO, unit: HeaderUnit) -> tuple[Pixels, float | No
 
     Raises :class:`HeaderError` if it is cut short.
     """
+    check_memory(image_shape(unit), 4)
     if isinstance(stream, BufferedReader) and not unit.is_compressed_image:
         return _read_plain(stream, unit), plain_overscan_adu(stream, unit)
     if unit.is_compressed_image:
@@ -145,7 +149,7 @@ def open_image(path: Path, *, in_adu: bool = False) -> Iterator[tuple[BinaryIO, 
     :mod:`library.adu`), so that whoever decodes them gets ADU.
     """
     try:
-        with path.open("rb") as raw:
+        with open_file(path) as raw:
             packed = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
             stream = cast("BinaryIO", gzip.GzipFile(fileobj=raw)) if packed else cast("BinaryIO", raw)
@@ -156,7 +160,7 @@ def open_image(path: Path, *, in_adu: bool = False) -> Iterator[tuple[BinaryIO, 
         raise NotAFitsFileError(f"{path}: there is no such file") from error
     except IsADirectoryError as error:
         raise NotAFitsFileError(f"{path}: is a directory, not a FITS image") from error
-    except (HeaderError, EOFError, zlib.error, OSError) as error:
+    except (HeaderError, EOFError, zlib.error, OSError, MemoryError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise NotAFitsFileError(f"{path}: cannot be read as a FITS image: {reason}; {_REMEDY}") from error
 
@@ -208,6 +212,7 @@ def find_image(stream: BinaryIO) -> HeaderUnit:
     found = pictures[0]
     for each in pictures[1:]:
         found = each if _area(each) >= _LARGER * _area(found) else found
+    check_extent(stream, found, image_shape(found))
     stream.seek(found.data_start)
     return found
 
@@ -247,7 +252,7 @@ def image_shape(unit: HeaderUnit) -> tuple[int, ...]:
 
 
 def _is_frame(shape: tuple[int, ...]) -> bool:
-    return len(shape) == 2 or (len(shape) == 3 and shape[0] == 3)
+    return min(shape, default=0) > 0 and (len(shape) == 2 or (len(shape) == 3 and shape[0] == 3))
 
 
 def picture_of(unit: HeaderUnit) -> Sections:
@@ -345,8 +350,10 @@ def _read_compressed(stream: BinaryIO, unit: HeaderUnit) -> Pixels:
             whole = BytesIO(empty_primary + raw.ljust(padded(len(raw)), b"\0"))
             with fits.open(whole, do_not_scale_image_data=True) as hdus:
                 stored = np.asarray(hdus[1].data)
-        except (ValueError, TypeError, KeyError, IndexError, RuntimeError) as error:
+        except Exception as error:
             raise HeaderError(f"its compressed image is damaged ({error})") from error
+    if stored.dtype.kind not in "iuf" or stored.size != math.prod(image_shape(unit)):
+        raise HeaderError(f"its compressed image is damaged ({stored.dtype.name} of {stored.shape})")
     stored = stored.astype(stored.dtype.newbyteorder(">"), copy=False)
     return decode(stored, unit.values).reshape(image_shape(unit))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from library.digests import append_text
 from library.frames import FrameRecord
+from library.opening import read_text
 
 FILE = "retired.jsonl"
 
@@ -78,7 +79,7 @@ class Retirements:
 
 def _read(file: Path) -> dict[str, Retirement]:
     standing: dict[str, Retirement] = {}
-    for line in file.read_text("utf-8", errors="replace").split("\n")[:-1]:
+    for line in read_text(file, errors="replace").split("\n")[:-1]:
         try:
             said = json.loads(line)
             key, at, because = said["frame_id"] or said["path"], said["at"], said["because"]

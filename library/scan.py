@@ -6,6 +6,7 @@ import hashlib
 import os
 from pathlib import Path
 
+from library.opening import open_file
 from library.writing import PART_MARK
 
 FITS_SUFFIXES = (".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fits.fz", ".fit.fz")
@@ -40,5 +41,5 @@ def _size_of(entry: os.DirEntry[str]) -> int | None:
 
 def digest_file(file: Path) -> str:
     """The sha256 of a file."""
-    with file.open("rb") as stream:
+    with open_file(file) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
