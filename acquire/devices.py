@@ -28,7 +28,10 @@ class ExposureRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawFrame:
-    """The bytes that the camera sent, untouched, and what the camera's settings were."""
+    """The bytes that the camera sent, untouched, and what the camera's settings were.
+
+    ``fits`` may be a raw file of the camera's own: its content tells.
+    """
 
     fits: bytes
     gain: float | None

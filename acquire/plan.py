@@ -19,7 +19,7 @@ from typing import Any
 from acquire.coordinates import parse_dec_deg, parse_ra_deg
 from acquire.errors import PlanError
 from acquire.events import SequenceLine
-from acquire.settings import Checked, number, one_of, optional, parsed, setting, text, whole
+from acquire.settings import Checked, apart_from_file, number, one_of, optional, parsed, setting, text, whole
 from library.frames import FrameKind
 
 
@@ -159,6 +159,8 @@ class Plan(Checked):
     calibration: Calibration = Calibration()
     options: Options = Options()
     end: End = End()
+    night: str | None = apart_from_file(None)
+    """The night that shoots it, where a library keeps those of many; another night shoots it anew."""
 
     def check(self) -> None:
         """A plan must have something to shoot, and darks and flats need lights to be made for."""
@@ -172,17 +174,18 @@ class Plan(Checked):
 
     @cached_property
     def plan_id(self) -> str:
-        """Twelve hexadecimal digits that say which frames belong together.
+        """Twelve hexadecimal digits that say which frames belong together, and the night if one is given.
 
-        It holds what makes frames comparable: name, target, devices and camera settings. Counts, order and
-        patience are not in it, so a plan may be extended or retuned and go on where it was.
+        They hold what makes frames comparable: name, target, devices and camera settings. Counts, order and
+        patience are not in them, so a plan may be extended or retuned and go on where it was.
         """
         camera = self.camera
         settings = [camera.gain, camera.offset, camera.binning, camera.temperature_c]
         target = asdict(self.target) if self.target else None
         content = [self.name, target, asdict(self.equipment), settings]
         text = json.dumps(content, sort_keys=True, ensure_ascii=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        digits = hashlib.sha256(text.encode()).hexdigest()[:12]
+        return digits if self.night is None else f"{digits}-{self.night}"
 
     @property
     def needs_wheel(self) -> bool:

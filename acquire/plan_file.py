@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from acquire.errors import PlanError
 from acquire.plan import Calibration, CameraSettings, DarkSet, End, Equipment, Lights, Options, Plan, Target
-from acquire.settings import Checked, key_of
+from acquire.settings import Checked, fields_in_file, key_of
 
 _SECTIONS: dict[str, type[Checked]] = {
     "equipment": Equipment,
@@ -58,7 +58,7 @@ def plan_from_dict(data: Mapping[str, Any], source: str = "plan") -> Plan:
 def _build(cls: type[_Part], table: Any, where: str) -> _Part:
     if not isinstance(table, Mapping):
         raise PlanError(f"{where}must be a section with keys, not {table!r}")
-    fields = {key_of(field): field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]  # a dataclass
+    fields = {key_of(field): field for field in fields_in_file(cls)}
     for key in table:
         if key not in fields:
             raise PlanError(f"{where}{key}: no such key{_hint(key, fields)}")

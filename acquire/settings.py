@@ -23,6 +23,16 @@ def key_of(field: dataclasses.Field[Any]) -> str:
     return field.metadata.get("key") or field.name
 
 
+def apart_from_file(default: Any) -> Any:
+    """Declare a dataclass field that no file has."""
+    return dataclasses.field(default=default, metadata={"in_file": False})
+
+
+def fields_in_file(checked: Any) -> list[dataclasses.Field[Any]]:
+    """The fields that a file may have, of a dataclass or of a value of one."""
+    return [each for each in dataclasses.fields(checked) if each.metadata.get("in_file", True)]
+
+
 class Checked:
     """Base of frozen dataclasses whose fields check themselves when one is built."""
 
@@ -45,7 +55,7 @@ class Checked:
 
     def to_dict(self) -> dict[str, Any]:
         """Values by their keys in a file; what is ``None`` is left out, as TOML has no word for it."""
-        values = {key_of(field): getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]  # as above
+        values = {key_of(field): getattr(self, field.name) for field in fields_in_file(self)}
         return {
             key: value.to_dict() if isinstance(value, Checked) else value
             for key, value in values.items()

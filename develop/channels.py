@@ -5,7 +5,8 @@ Whole lines are sampled, a few hundred thousand pixels in all; an image is never
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -26,6 +27,10 @@ _LEVEL_PERCENTILE = 99.0
 _FAINTEST_SIGMA = 1.0
 _STAR_SIGMA = 20.0
 _MIN_STAR_PIXELS = 30
+_BLOCK_PX, _BLOCKS = 16, 20_000
+_DARKEST = 0.02
+"""The share of a picture that is taken for sky where nebula fills the rest."""
+_LEAST_DROP = 0.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,47 @@ def measure(plane: Plane, seen: Mask) -> Figures:
     smooth = np.median(taps, axis=0)
     level = float(np.percentile(smooth, _LEVEL_PERCENTILE)) - sky if len(smooth) else 0.0
     return Figures(sky, noise, max(level, _FAINTEST_SIGMA * noise))
+
+
+def with_common_sky(planes: Mapping[str, Plane], seen: Mask) -> dict[str, Figures]:
+    """Figures of aligned channels, with the sky of all at the same places where nebula fills the picture.
+
+    Where the densest values of one channel are nebula, the darkest places of all together are clearly darker
+    than these; they are sky in every channel then. A gradient of the sky is no such drop.
+    """
+    figures = {name: measure(plane, seen) for name, plane in planes.items()}
+    blocks = _block_medians(planes, seen)
+    if not len(next(iter(blocks.values()))):
+        return figures
+    total = np.sum([(blocks[name] - each.sky) / each.noise for name, each in figures.items()], axis=0)
+    dark = total <= np.quantile(total, _DARKEST)
+    skies = {name: float(np.median(each[dark])) for name, each in blocks.items()}
+
+    def dropped(name: str) -> bool:
+        own = figures[name]
+        drop = own.sky - skies[name]
+        return drop > max(own.noise, _LEAST_DROP * (own.level + drop))
+
+    if not any(map(dropped, figures)):
+        return figures
+    levels = {name: each.level + each.sky - skies[name] for name, each in figures.items()}
+    return {
+        name: replace(each, sky=skies[name], level=max(levels[name], _FAINTEST_SIGMA * each.noise))
+        for name, each in figures.items()
+    }
+
+
+def _block_medians(planes: Mapping[str, Plane], seen: Mask) -> dict[str, NDArray[np.float32]]:
+    """Of the same blocks of each channel, those that are seen wholly."""
+    rows, columns = (side // _BLOCK_PX for side in seen.shape)
+    every = max(1, round((rows * columns / _BLOCKS) ** 0.5))
+
+    def blocks(image: NDArray[_T]) -> NDArray[_T]:
+        cut = image[: rows * _BLOCK_PX, : columns * _BLOCK_PX].reshape(rows, _BLOCK_PX, columns, _BLOCK_PX)
+        return cut[::every, :, ::every].swapaxes(1, 2).reshape(-1, _BLOCK_PX**2)
+
+    whole = blocks(seen).all(axis=1)
+    return {name: np.median(blocks(plane)[whole], axis=1) for name, plane in planes.items()}
 
 
 def star_ratio(a: Plane, b: Plane, seen: Mask) -> float | None:

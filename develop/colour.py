@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from develop.channels import Mask, Plane, lines_of, measure, star_ratio
+from develop.channels import Mask, Plane, lines_of, measure, star_ratio, with_common_sky
 from develop.errors import DevelopError
 from develop.filters import role
 from develop.palettes import BROAD, best_palette, check, is_narrow, palette, wants
@@ -190,7 +190,7 @@ def _add_line(red: NDArray[np.float32], line: Plane, seen: Mask) -> None:
 
 def _lines_into(out: NDArray[np.float32], name: str, used: Mapping[str, Band], seen: Mask) -> None:
     """Each line at the brightness of Ha's nebula (or of the first line's), but not three times as noisy."""
-    figures = {part: measure(band.pixels, seen) for part, band in used.items()}
+    figures = with_common_sky({part: band.pixels for part, band in used.items()}, seen)
     reference = figures["Ha"] if "Ha" in figures else next(iter(figures.values()))
     wanted = wants(name)
     for channel, part in enumerate(wanted):

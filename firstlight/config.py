@@ -1,8 +1,10 @@
-"""Where things are by default: the root folder, the server, the night that was started last."""
+"""Where things are by default: the library, the root folder, the server, the night that was started last."""
 
 from __future__ import annotations
 
+import difflib
 import os
+import tomllib
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -10,11 +12,59 @@ from pathlib import Path
 from firstlight.errors import FirstlightError
 
 DEFAULT_INDI = "127.0.0.1:7624"
+_KEYS = ("library",)
 
 
 def default_root() -> Path:
     """``$FIRSTLIGHT_ROOT``, or ``~/firstlight``."""
     return Path(os.environ.get("FIRSTLIGHT_ROOT") or Path.home() / "firstlight")
+
+
+def config_file() -> Path:
+    """The user's own settings; the file need not exist."""
+    config = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    return Path(config) / "firstlight" / "config.toml"
+
+
+def default_library() -> Path:
+    """The library of all nights.
+
+    ``$FIRSTLIGHT_LIBRARY``, or ``library`` in :func:`config_file`, or else the default root.
+
+    Raises
+    ------
+    FirstlightError
+        for a file that cannot be read or has a value that is no good.
+    """
+    if given := os.environ.get("FIRSTLIGHT_LIBRARY"):
+        return Path(given).expanduser()
+    return _configured_library() or default_root()
+
+
+def _configured_library() -> Path | None:
+    file = config_file()
+    try:
+        settings = tomllib.loads(file.read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise FirstlightError(f"{file}: cannot be read: {error}; correct it or move it away") from error
+    for key in settings:
+        if key not in _KEYS:
+            close = difflib.get_close_matches(key, _KEYS, n=1)
+            hint = f'did you mean "{close[0]}"?' if close else f"allowed are {', '.join(_KEYS)}"
+            raise FirstlightError(f"{file}: {key}: no such key; {hint}")
+    library = settings.get("library")
+    if library is None:
+        return None
+    if not isinstance(library, str) or not library.startswith(("/", "~")):
+        raise FirstlightError(
+            f'{file}: library: must be a folder such as "~/astro" or "/data/astro", not {library!r}'
+        )
+    try:
+        return Path(library).expanduser()
+    except RuntimeError as error:  # "~nobody"
+        raise FirstlightError(f"{file}: library: {library}: {error}") from error
 
 
 def new_demo_root(now: datetime) -> Path:

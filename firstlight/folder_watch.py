@@ -14,9 +14,10 @@ from pathlib import Path
 
 from firstlight.errors import FirstlightError
 from library.cards import HeaderUnit, padded, walk
-from library.errors import LibraryError
+from library.errors import LibraryError, NotAFrameError
+from library.formats.stream import ForeignStream
+from library.formats.table import FRAME_SUFFIXES
 from library.reading import open_image, says_thumbnail
-from library.scan import FITS_SUFFIXES
 
 SETTLED_S = 1.0
 """A file that is whole and has not changed for so long is taken."""
@@ -29,6 +30,7 @@ _GIVEN_UP_S = 60.0
 
 _TAIL_BYTES = 2048
 _NO_THUMBNAIL_BYTES = 4_000_000
+_UNFINISHED = (".tmp", ".temp", ".part", ".partial", ".filepart", ".crdownload", ".swp", "~")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class FolderWatch:
         self._taken = {str(path) for path in but}
         self._pending: dict[str, _Seen] = {}
         self._unnamed: set[int] = set()
+        self._aside: dict[str, _Seen] = {}
 
     def poll(self) -> list[Path]:
         """Return the frames that have become whole since last time, by their paths.
@@ -58,8 +61,9 @@ class FolderWatch:
         for entry in _entries(self._folder):
             if entry.path in self._taken:
                 continue
-            if entry.name.startswith(".") or not entry.name.lower().endswith(FITS_SUFFIXES):
+            if entry.name.startswith(".") or not entry.name.lower().endswith(FRAME_SUFFIXES):
                 unnamed.add(entry.inode())
+                self._look_aside(entry)
                 continue
             try:
                 seen = self._look(entry)
@@ -72,6 +76,30 @@ class FolderWatch:
                 pending[entry.path] = seen
         self._unnamed, self._pending = unnamed, pending
         return sorted(whole)
+
+    def others(self, *, even_fresh: bool = False) -> list[Path]:
+        """Files that are no frames by their names, each told once, as soon as they have not changed for long.
+
+        What a name says is written still (``.tmp``, ``.part``), and what is hidden, is none of them.
+        """
+        now = self._now()
+        ready = [path for path, seen in self._aside.items() if even_fresh or now - seen.since_s >= _EMPTY_S]
+        for path in ready:
+            del self._aside[path]
+        self._taken.update(ready)
+        return sorted(path for path in map(Path, ready) if path.exists())
+
+    def _look_aside(self, entry: os.DirEntry[str]) -> None:
+        if entry.name.startswith(".") or entry.name.lower().endswith(_UNFINISHED):
+            return
+        try:
+            status = os.stat(entry.path)  # noqa: PTH116  as in _look
+        except OSError:
+            self._aside.pop(entry.path, None)
+            return
+        before = self._aside.get(entry.path)
+        if before is None or (before.size, before.mtime_ns) != (status.st_size, status.st_mtime_ns):
+            self._aside[entry.path] = _Seen(status.st_size, status.st_mtime_ns, self._now())
 
     @property
     def pending(self) -> int:
@@ -120,6 +148,10 @@ def _state(path: Path, size: int) -> tuple[bool, bool]:
     """
     try:
         with open_image(path) as (stream, unit):
+            if isinstance(stream, ForeignStream):
+                image = stream.image
+                end = image.end
+                return size >= end, any(image.data.piece(end - _TAIL_BYTES, _TAIL_BYTES))
             if not isinstance(stream, BufferedReader):
                 return True, True
             end = unit.data_start + unit.data_size
@@ -127,6 +159,8 @@ def _state(path: Path, size: int) -> tuple[bool, bool]:
                 return False, False
             stream.seek(max(unit.data_start, end - _TAIL_BYTES))
             return True, any(stream.read(min(_TAIL_BYTES, unit.data_size)))
+    except NotAFrameError:
+        return True, True  # whoever takes it will say so
     except LibraryError:
         return False, False
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from firstlight.errors import FirstlightError
-from firstlight.lights import files_of, is_folder_or_pattern
+from firstlight.lights import each_frame, files_of, is_folder_or_pattern
 from library.errors import LibraryError
 from library.frames import FrameKind, FrameMeta, FrameRecord
 from library.importing.judge import frames_in_history, kind_of_name
@@ -60,7 +60,11 @@ def find_given(
     files: dict[Path, Path] = {}
     for argument in arguments:
         several, others = is_folder_or_pattern(argument), Counter[str]()
-        for path in files_of(argument, others) if several else [argument]:
+
+        def leave(_path: Path, what: str, others: Counter[str] = others) -> None:
+            others[what] += 1
+
+        for path in (frame for file in files_of(argument, leave) for frame in each_frame(file)):
             try:
                 reason, remark = (None, None) if as_given else _judge(kind, path)
             except LibraryError as error:
@@ -94,14 +98,17 @@ def lights_behind(arguments: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for argument in reversed(arguments[1:]):
         try:
-            files = files_of(argument, Counter())
-            kinds = {_kind_told(path) for path in files}
+            kinds = {_kind_told(path) for path in files_of(argument, _ignored)}
         except (LibraryError, FirstlightError):
             break
         if FrameKind.LIGHT not in kinds or kinds & _ACCEPTED.keys():
             break
         found.insert(0, argument)
     return found
+
+
+def _ignored(_path: Path, _what: str) -> None:
+    """What is left out is told of later."""
 
 
 def _kind_told(path: Path) -> FrameKind | None:

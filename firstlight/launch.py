@@ -28,6 +28,9 @@ class SessionSpec:
 
     root: str
     plan: str
+    library: str | None = None
+    """The folder that holds ``library/``; ``None`` takes the root's own."""
+
     indi: str | None = None
     simulated: Simulated | None = None
     glows: bool = False

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import glob
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from firstlight.errors import FirstlightError
-from library.errors import LibraryError
+from library.cards import Card
+from library.errors import LibraryError, NotAFrameError
+from library.formats.table import FRAME_SUFFIXES, frames_in
 from library.frames import FrameKind, FrameMeta
-from library.importing.files import find_files
-from library.reading import image_shape, meta_of, open_image
-from library.scan import FITS_SUFFIXES
+from library.importing.files import find_files, names_of, sort_of
+from library.mosaics import RGB
+from library.reading import meta_of, open_image
 
 _PATTERN = frozenset("*?[")
+_OF_A_COMPOSITE = "PALETTE"
 _OF_A_STACK = "STACKCNT"
 _KINDS = {
     FrameKind.BIAS: "biases",
@@ -25,24 +28,36 @@ _KINDS = {
     FrameKind.DEFECTS: "defect maps",
     FrameKind.DARK_MODEL: "dark models",
 }
-MASTERS, STACKS, COLOURS, OTHERS = "masters", "stacks", "colour pictures", "files that are no FITS"
+MASTERS, STACKS, COLOURS = "masters", "stacks", "colour pictures"
 
 
 @dataclass(slots=True)
 class Lights:
     """Lights in order, with what their headers say; ``None`` for one that cannot be read.
 
-    ``left_out`` counts what else was found, by what it is.
+    ``left_out`` counts what else was found, by what it is, and ``named`` are those that are no frames.
+    ``cards`` are what the user knows better than the lights' headers.
     """
 
+    cards: tuple[Card, ...] = ()
     metas: dict[Path, FrameMeta | None] = field(default_factory=dict)
     problems: dict[Path, str] = field(default_factory=dict)
     left_out: Counter[str] = field(default_factory=Counter)
+    named: dict[str, list[Path]] = field(default_factory=dict)
 
-    def add(self, path: Path) -> bool:
-        """Read a file's header, and tell whether it is to be stacked, or at least tried."""
+    def add(self, path: Path, *, by_name: bool = True) -> bool:
+        """Read a file's header, and tell whether it is to be stacked, or at least tried.
+
+        What is no frame by its content is tried, and so told of, only if it was given ``by_name``.
+        """
         try:
-            meta, other = look_at(path)
+            meta, other = look_at(path, self.cards)
+        except NotAFrameError as error:
+            if not by_name:
+                self.leave(path, error.what)
+                return False
+            meta, other = None, None
+            self.problems[path] = str(error)
         except LibraryError as error:
             meta, other = None, None
             self.problems[path] = str(error)
@@ -51,6 +66,11 @@ class Lights:
         else:
             self.left_out[other] += 1
         return other is None
+
+    def leave(self, path: Path, what: str) -> None:
+        """Leave a file out that is no frame."""
+        self.left_out[what] += 1
+        self.named.setdefault(what, []).append(path)
 
     @property
     def readable(self) -> dict[Path, FrameMeta]:
@@ -61,25 +81,40 @@ class Lights:
         """What was left out, in a line."""
         if not self.left_out:
             return None
-        counts = ", ".join(f"{number} × {what}" for what, number in self.left_out.most_common())
+        counts = ", ".join(
+            f"{number} × {what}{self._names(what)}" for what, number in self.left_out.most_common()
+        )
         return f"left out, as they are no lights: {counts}"
 
+    def _names(self, what: str) -> str:
+        return f" ({names_of(self.named[what])})" if what in self.named else ""
 
-def find_lights(arguments: Sequence[Path], *, but: Iterable[Path] = ()) -> Lights:
+
+def find_lights(arguments: Sequence[Path], *, but: Iterable[Path] = (), cards: Sequence[Card] = ()) -> Lights:
     """Find them in the order given, those of a folder by their paths; a file named twice counts once.
 
-    What is named by itself is tried whatever its suffix; in folders and patterns FITS files alone. ``but``
-    are our own results. Raises FirstlightError for a pattern or a folder without a FITS file.
+    What is named by itself is tried whatever its suffix; in folders and patterns what is a frame by its
+    suffix. Each frame of a sequence is a light. ``but`` are our own results, ``cards`` what the user knows
+    better than the headers. Raises FirstlightError for a pattern or a folder without a frame.
     """
-    lights, ours = Lights(), {path.resolve() for path in but}
+    lights, ours = Lights(tuple(cards)), {path.resolve() for path in but}
     seen: set[Path] = set()
     for argument in arguments:
-        for path in files_of(argument, lights.left_out):
+        for path in files_of(argument, lights.leave):
             resolved = path.resolve()
             if resolved not in seen and resolved not in ours:
-                lights.add(path)
+                for frame in each_frame(path):
+                    lights.add(frame, by_name=path == argument)
             seen.add(resolved)
     return lights
+
+
+def each_frame(path: Path) -> Sequence[Path]:
+    """A file, or each frame of a sequence."""
+    try:
+        return frames_in(path)
+    except LibraryError:
+        return (path,)  # reading it will say what is wrong
 
 
 def is_folder_or_pattern(argument: Path) -> bool:
@@ -87,10 +122,11 @@ def is_folder_or_pattern(argument: Path) -> bool:
     return argument.is_dir() or not (_PATTERN.isdisjoint(str(argument)) or argument.exists())
 
 
-def files_of(argument: Path, left_out: Counter[str]) -> Sequence[Path]:
-    """The FITS files that a folder or a pattern stands for; another argument stands for itself.
+def files_of(argument: Path, leave: Callable[[Path, str], None]) -> Sequence[Path]:
+    """The files that a folder or a pattern stands for, frames by their suffix; others stand for themselves.
 
-    Raises FirstlightError for a folder or a pattern without one.
+    ``leave`` is told of each file that is left out, and what it is. Raises FirstlightError for a folder or a
+    pattern without a frame.
     """
     if argument.is_dir():
         named: Sequence[Path] = [argument]
@@ -99,27 +135,26 @@ def files_of(argument: Path, left_out: Counter[str]) -> Sequence[Path]:
     else:
         named = [Path(each) for each in sorted(glob.glob(str(argument), recursive=True))]  # noqa: PTH207  absolute patterns, too
     found = find_files(named)
-    files = sorted(path for path in found.files if path.name.lower().endswith(FITS_SUFFIXES))
-    others = found.others + len(found.files) - len(files)
-    if others:
-        left_out[OTHERS] += others
+    files = sorted(path for path in found.files if path.name.lower().endswith(FRAME_SUFFIXES))
+    for path in (*found.other_files, *(path for path in found.files if path not in files)):
+        leave(path, sort_of(path))
     if not files:
         unread = next((path for path in found.files if path.is_dir()), None)
         if unread is not None:
             raise FirstlightError(f"{unread}: the folder cannot be read; see its permissions")
-        what = "no FITS file is in it" if named == [argument] else "no FITS file matches"
-        raise FirstlightError(f"{argument}: {what} ({', '.join(FITS_SUFFIXES)})")
+        what = "no frame is in it" if named == [argument] else "no frame matches"
+        raise FirstlightError(f"{argument}: {what} ({', '.join(FRAME_SUFFIXES)})")
     return files
 
 
-def look_at(path: Path) -> tuple[FrameMeta, str | None]:
+def look_at(path: Path, cards: Sequence[Card] = ()) -> tuple[FrameMeta, str | None]:
     """What a header says, and what the file is if it is no light. Raises :class:`LibraryError`."""
-    with open_image(path) as (_, unit):
+    with open_image(path, cards) as (_, unit):
         meta = meta_of(unit)
         if _OF_A_STACK in unit.values and meta.kind is FrameKind.LIGHT:
             return meta, STACKS
         if meta.n_combined > 1:
             return meta, MASTERS
-        if len(image_shape(unit)) > 2:
+        if _OF_A_COMPOSITE in unit.values and meta.bayer_pattern == RGB:
             return meta, COLOURS
     return meta, _KINDS.get(meta.kind)

@@ -33,15 +33,15 @@ async def check_night(
     observatory: Observatory,
     *,
     done: Set[str],
-    root: Path,
+    disk_of: Path,
     busy_is_ours: bool,
     say: Say,
     clock: Clock | None = None,
 ) -> None:
     """Raise ``PlanError`` or :class:`FirstlightError` for a night that cannot be; tell what else is known.
 
-    ``done`` are the steps that need no shooting. ``busy_is_ours``: an exposure that still runs was begun by a
-    run of ours that was killed.
+    ``done`` are the steps that need no shooting; frames go onto the disk of ``disk_of``. ``busy_is_ours``: an
+    exposure that still runs was begun by a run of ours that was killed.
     """
     now = datetime.now(UTC)
     plan = for_camera(plan, observatory)
@@ -49,7 +49,7 @@ async def check_night(
     if not busy_is_ours:
         await _check_free(observatory, clock or RealClock())
     left = sum(step.step_id not in done for step in plan.steps())
-    _check_room(plan, observatory, left, root, say)
+    _check_room(plan, observatory, left, disk_of, say)
     for line in forecast(plan, observatory, now):
         say(line, "info")
 
@@ -88,13 +88,15 @@ async def _check_free(observatory: Observatory, clock: Clock) -> None:
         )
 
 
-def _check_room(plan: Plan, observatory: Observatory, left: int, root: Path, say: Say) -> None:
+def _check_room(plan: Plan, observatory: Observatory, left: int, disk_of: Path, say: Say) -> None:
     size = frame_bytes(plan, observatory.camera.limits)
     if not size or not left:
         return
-    free, needed = shutil.disk_usage(root).free, size * left
+    free, needed = shutil.disk_usage(disk_of).free, size * left
     room = f"{free / 1e9:.1f} GB free and the plan may need {needed / 1e9:.1f} GB"
     if free < size * min(left, _FEWEST_FRAMES):
-        raise FirstlightError(f"the disk of {root} has {room}: make room, or give another folder with --root")
+        raise FirstlightError(
+            f"the disk of {disk_of} has {room}: make room, or give another folder with --library"
+        )
     if free < needed:
         say(f"the disk has {room}: make room")

@@ -13,10 +13,13 @@ import sys
 import traceback
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 from acquire.errors import AcquireError
 from acquire.indi.observatory import connect
+from acquire.plan import Plan
 from acquire.plan_file import read_plan
 from firstlight import __version__
 from firstlight.asking import STACK_WORDS, Ask
@@ -28,6 +31,7 @@ from firstlight.events import Answer, Log, RunStarted
 from firstlight.launch import SessionSpec
 from firstlight.night import Night
 from firstlight.night_check import check_night
+from firstlight.night_library import night_mark
 from firstlight.paths import Root
 from firstlight.server import serve
 from firstlight.shooting import Shooting
@@ -48,6 +52,7 @@ async def session(spec: SessionSpec, ready: Callable[[Path], None]) -> None:
     """
     root = Root(Path(spec.root))
     plan = read_plan(Path(spec.plan))
+    home = root.path if spec.library is None else Path(spec.library)
     root.create()
     async with AsyncExitStack() as stack:
         stack.enter_context(root.locked())
@@ -65,18 +70,16 @@ async def session(spec: SessionSpec, ready: Callable[[Path], None]) -> None:
 
         # The socket outlives the devices: who waits for its end finds the root free for another night.
         await stack.enter_async_context(serve(root, stream, obey))
-        library = stack.enter_context(Library.open(root.path))
+        library = stack.enter_context(Library.open(home))
+        if plan.lights:  # what has none is shot for the library itself, whichever root it is shot from
+            plan = replace(plan, night=night_mark(root.path, home))
         log = stack.enter_context(root.log.open("ab"))
         done = await asyncio.to_thread(library.done_steps, plan.plan_id)
         run = RunStarted(version=__version__, root=str(root.path), pid=os.getpid(), resumed=bool(done))
         stream.emit(run)
-        stacker: StackerLink | None = None
-        if plan.lights:
-            target = plan.target.name if plan.target else plan.name
-            process = StackerProcess(root.stack(target, plan.plan_id), root.pictures, target, log)
-            stacker = StackerLink(process, stream.emit)
-            stack.push_async_callback(stacker.close)
-            await stacker.start()
+        if home != root.path:
+            stream.say(f"frames and masters are in the library of {home}", "info")
+        stacker = await _stacker(plan, root, stream, log, stack) if plan.lights else None
         host, port = parse_address(spec.indi or DEFAULT_INDI)
         if spec.simulated is not None:
             embedded = embedded_observatory(spec.simulated, log, stream.emit)
@@ -91,7 +94,7 @@ async def session(spec: SessionSpec, ready: Callable[[Path], None]) -> None:
             plan,
             observatory,
             done=done,
-            root=root.path,
+            disk_of=home,
             busy_is_ours=locks.left_by_a_killed_run,
             say=stream.say,
         )
@@ -107,6 +110,18 @@ async def session(spec: SessionSpec, ready: Callable[[Path], None]) -> None:
         except USER_ERRORS as error:
             stream.emit(Log(level="error", message=str(error)))
             raise
+
+
+async def _stacker(
+    plan: Plan, root: Root, stream: EventStream, log: IO[bytes], stack: AsyncExitStack
+) -> StackerLink:
+    """Start the stacker's process; it ends with ``stack``."""
+    target = plan.target.name if plan.target else plan.name
+    process = StackerProcess(root.stack(target, plan.plan_id), root.pictures, target, log)
+    stacker = StackerLink(process, stream.emit)
+    stack.push_async_callback(stacker.close)
+    await stacker.start()
+    return stacker
 
 
 def main() -> None:

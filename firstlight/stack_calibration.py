@@ -99,7 +99,7 @@ def calibrating(wanted: Wanted, lights: Mapping[Path, FrameMeta], warn: Warn) ->
         yield _FromFiles(wanted, lights, warn)
         return
     if not (wanted.library / "library").is_dir():
-        raise FirstlightError(f"{wanted.library}: there is no library; give the folder that --root names")
+        raise FirstlightError(f"{wanted.library}: there is no library; give the folder that holds library/")
     try:
         library = Library.open(wanted.library)
     except LibraryError as error:

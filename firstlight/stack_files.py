@@ -46,7 +46,7 @@ def stack_files(
     started = perf_counter()
     job.check()
     job = replace(job, wanted=job.wanted.found(warning_to(tell)))
-    found = find_lights(lights, but=job.results())
+    found = find_lights(lights, but=job.results(), cards=job.cards)
     by_filter = _by_filter(found, tell)
     _check_without(found, job)
     with WorkFolder(job) as work, calibrating(job.wanted, found.readable, warning_to(tell)) as masters:
@@ -147,7 +147,7 @@ def _stack(run: StackRun, name: str | None, paths: Sequence[Path], pace: _Pace) 
     missing = [path for path in paths if str(path) not in entries]
     pace.known(len(paths) - len(missing))
     before = perf_counter()
-    for read in read_ahead(missing):
+    for read in read_ahead(missing, run.job.cards):
         sub = run.add(read)
         now = perf_counter()
         pace.done(sub, run.stacked, now - before)

@@ -9,14 +9,18 @@ from typing import Any
 
 from firstlight.errors import FirstlightError
 from firstlight.stack_calibration import Wanted
+from library.cards import Card
+from library.mosaics import is_bayer, is_xtrans
 from library.naming import safe_name
+from livestack.demosaics import DEFAULT, Demosaic
 from livestack.drizzle import DEFAULT_PIXFRAC, LARGEST_SCALE
 from livestack.errors import LiveStackError
 from livestack.grading import Limit, Rules
-from livestack.placing import Demosaic, Interpolation
+from livestack.placing import Interpolation
 from livestack.restack_methods import stacking_method
 
 LIVE = "live"
+NO_MOSAIC = "none"
 
 
 class StackInterruptedError(FirstlightError):
@@ -30,8 +34,9 @@ class StackJob:
     ``method`` is "live", or one of :data:`livestack.restack_methods.METHODS` for an exact restack at the end.
     ``reference`` sets the geometry and need not be among the lights. ``without`` are lights that are left out
     by hand. ``demosaic`` is how a mosaic becomes colour, ``interpolation`` how pixels are resampled (None: as
-    is usual). ``comet`` is "auto" or marks, see :func:`firstlight.stack_comet.comet_places`. ``fresh``
-    forgets what an interrupted run has left; ``keep`` leaves the state there at the end.
+    is usual). ``bayer`` is the lights' mosaic, or "none", where their headers are silent or wrong. ``comet``
+    is "auto" or marks, see :func:`firstlight.stack_comet.comet_places`. ``fresh`` forgets what an interrupted
+    run has left; ``keep`` leaves the state there at the end.
     """
 
     output: Path
@@ -44,7 +49,8 @@ class StackJob:
     pixfrac: float = DEFAULT_PIXFRAC
     palette: str | None = None
     comet: tuple[str, ...] = ()
-    demosaic: Demosaic = "fine"
+    bayer: str | None = None
+    demosaic: Demosaic = DEFAULT
     interpolation: Interpolation | None = None
     rules: Rules = field(default_factory=Rules)
     without: tuple[Path, ...] = ()
@@ -61,6 +67,11 @@ class StackJob:
             raise FirstlightError(f"--drizzle goes from 1 to {LARGEST_SCALE:g}, not {self.drizzle:g}")
         if not 0 < self.pixfrac <= 1:
             raise FirstlightError(f"--pixfrac is more than 0 and at most 1, not {self.pixfrac:g}")
+        if self.bayer is not None and not self._is_mosaic():
+            raise FirstlightError(
+                f"--bayer takes 4 letters (RGGB) or 36 (X-Trans), row by row, or {NO_MOSAIC}; "
+                f"not {self.bayer!r}"
+            )
         if self.comet:
             self._check_comet()
         if self.method != LIVE:
@@ -75,6 +86,18 @@ class StackJob:
         comet_places(self.comet)
         if self.method != LIVE or self.drizzle is not None:
             raise FirstlightError("--comet has a way of its own to combine: leave out --method and --drizzle")
+
+    def _is_mosaic(self) -> bool:
+        word = (self.bayer or "").upper()
+        return word == NO_MOSAIC.upper() or is_bayer(word) or is_xtrans(word)
+
+    @property
+    def cards(self) -> tuple[Card, ...]:
+        """What stands in the lights' headers, whatever they say."""
+        if self.bayer is None:
+            return ()
+        pattern = "" if self.bayer.lower() == NO_MOSAIC else self.bayer.upper()
+        return (("BAYERPAT", pattern, "as --bayer says"), ("COLORTYP", "", ""))
 
     def results(self) -> list[Path]:
         """The files named to be written; those of several filters are told by their headers."""

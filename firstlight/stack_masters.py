@@ -24,6 +24,7 @@ from library.frames import FrameKind, FrameMeta, FrameRecord
 from library.importing.judge import frames_in_history
 from library.keywords import kind_text, says_master
 from library.matching import already_done, judge
+from library.mosaics import RGB
 from library.reading import open_image, read_frame, read_meta
 from livestack.masters import Masters, prepare
 
@@ -170,7 +171,9 @@ def _record(path: Path, meta: FrameMeta, n_frames: int = 1) -> FrameRecord:
 
 
 def _is_on(master: Extent, light: Extent) -> bool:
-    """Whether a master can be applied to a light: it is of its size, or a piece of it is."""
+    """Whether a master can be applied to a light: it is of its planes and size, or a piece of it is."""
+    if (master.bayer_pattern == RGB) != (light.bayer_pattern == RGB):
+        return False
     if (master.width, master.height) != (light.width, light.height):
         return light.within(master) is not None
     first_rows = {0 if each.origin is None else each.origin[1] for each in (master, light)}
@@ -180,6 +183,9 @@ def _is_on(master: Extent, light: Extent) -> bool:
 def _misplaced(path: Path, kind: FrameKind, master: Extent, light: Extent) -> str:
     """Why a master that is of another size than the lights cannot be cut to theirs."""
     name = _NAMES.get(kind, kind.value)
+    if (master.bayer_pattern == RGB) != (light.bayer_pattern == RGB):
+        planes = ("three planes", "one") if master.bayer_pattern == RGB else ("one plane", "three")
+        return f"{path}: the {name} has {planes[0]}, the lights have {planes[1]}; it cannot be applied"
     if master.is_turned(light):
         return (
             f"{path}: the rows of the {name} are {master.row_order}, the lights' {light.row_order}, and one "
@@ -291,9 +297,8 @@ def _master(
     extent = Extent.of(read_meta(paths[0]))
     if len(paths) == 1:
         frame = read_frame(paths[0], in_adu=True)
-        if frame.pixels.ndim != 2:
-            raise FirstlightError(f"{paths[0]}: a {kind.value} has one plane, this is a colour picture")
-        if frame.meta.n_combined > 1 or frame.pixels.dtype.kind == "f" or _is_master(paths[0]):
+        lone = frame.pixels.ndim == 3 and kind is not FrameKind.FLAT  # of planes only masters are taken
+        if frame.meta.n_combined > 1 or frame.pixels.dtype.kind == "f" or lone or _is_master(paths[0]):
             return Made(frame.pixels.astype(np.float32, copy=False), extent, frame.overscan_adu)
     less_bias = all(set("BD") & set(read_meta(path).calibrated) for path in paths)
     made = combine(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -16,11 +16,13 @@ from firstlight.choices import Choices
 from firstlight.errors import FirstlightError
 from firstlight.oddities import Oddities
 from firstlight.stack_calibration import Calibrating
-from firstlight.stack_job import StackInterruptedError, StackJob
+from firstlight.stack_job import NO_MOSAIC, StackInterruptedError, StackJob
 from firstlight.stack_report import Said, SubReport, Told, Working, sub_report
 from firstlight.stack_work import WorkFolder
+from library.cards import Card
 from library.cutting import Extent
 from library.errors import LibraryError
+from library.mosaics import RGB, evident_cell_px, unusable
 from library.reading import Frame, read_frame, read_meta
 from library.windows import Spool
 from livestack.engine import Settings, Sub
@@ -61,6 +63,7 @@ class StackRun:
         self._unread: dict[Path, SubReport] = {}
         self._inside: dict[str | None, int] = {}
         self._oddities = Oddities()
+        self._warned = False
 
     def __enter__(self) -> StackRun:
         return self
@@ -134,7 +137,7 @@ class StackRun:
         if isinstance(frame, LibraryError):
             return self._unreadable(path, frame, read_s)
         try:
-            choices, masters = self._calibrating.masters_of(path, frame.meta)
+            choices, masters = self._masters_of(path, frame)
         except LibraryError as error:
             return self._unreadable(path, error, read_s)
         for odd in self._oddities.of(path.name, frame, masters):
@@ -150,6 +153,36 @@ class StackRun:
             self.work.tell(name, seconds, outcome.dark_scaling)
         self._note_reference(kept)
         return self.report_of(kept.entries[name])
+
+    def _masters_of(self, path: Path, frame: Frame) -> tuple[Choices, Masters]:
+        """What a light is calibrated with; nothing, if it is going to be refused for its mosaic."""
+        if frame.meta.bayer_pattern == RGB and self.job.drizzle is not None:
+            raise FirstlightError(
+                f"{path}: is colour already, and drizzle is for raw frames; leave out --drizzle"
+            )
+        if unusable(frame.meta.bayer_pattern) is not None:
+            return (), Masters()
+        self._warn_of_mosaic(path, frame)
+        return self._calibrating.masters_of(path, frame.meta)
+
+    def _warn_of_mosaic(self, path: Path, frame: Frame) -> None:
+        """Tell, once, of lights that evidently are mosaics, and whose headers do not say so."""
+        if self._warned or self.job.bayer is not None or frame.meta.bayer_pattern is not None:
+            return
+        side = evident_cell_px(frame.pixels)
+        if side is None:
+            return
+        self._warned = True
+        kind = "X-Trans (6 × 6)" if side == 6 else "Bayer (2 × 2)"
+        example = "PATTERN (36 letters)" if side == 6 else "RGGB (or as your camera has it)"
+        self.tell(
+            Said(
+                message=f"{path.name} looks like the {kind} mosaic of a colour camera, which its header "
+                f"does not tell: it is stacked as grey; --bayer {example} says which it is, "
+                f"--bayer {NO_MOSAIC} that it is mono",
+                warning=True,
+            )
+        )
 
     def report_of(self, entry: Entry) -> SubReport:
         """What is known of a sub."""
@@ -195,7 +228,8 @@ class StackRun:
             if entry.standing.inside:
                 try:
                     placed = kept.placed(path)
-                    masters = self._calibrating.again(self.choices_of(entry), name, _extent(path, placed))
+                    extent = _extent(path, placed, self.job.cards)
+                    masters = self._calibrating.again(self.choices_of(entry), name, extent)
                 except (LibraryError, LiveStackError) as error:
                     raise FirstlightError(str(error)) from error
                 found.append(StoredSub(Path(path), placed, masters, spool))
@@ -210,7 +244,9 @@ class StackRun:
         """A sub that is known, with the masters that it was calibrated with."""
         entry = self._open[name].entries[path]
         try:
-            frame = read_frame(path, in_adu=True)
+            frame = read_frame(path, self.job.cards, in_adu=True)
+            if unusable(frame.meta.bayer_pattern) is not None:
+                return sub_of(path, frame, Masters())
             masters = self._calibrating.again(self.choices_of(entry), name, Extent.of(frame.meta))
         except LibraryError as error:
             self.tell(Said(message=str(error), warning=True))
@@ -238,12 +274,11 @@ class StackRun:
     def _refer(self, kept: KeptStack, path: Path) -> None:
         """Let a light, or a stack, set the geometry."""
         try:
-            frame = read_frame(path, in_adu=True)
+            cards = self.job.cards if read_meta(path).n_combined == 1 else ()
+            frame = read_frame(path, cards, in_adu=True)
             meta, pixels = frame.meta, frame.pixels
             if pixels.dtype.kind == "f":
                 pixels = np.where(pixels == 0, np.float32(np.nan), pixels)  # what a stack has not seen
-            if pixels.ndim == 3:
-                meta, pixels = replace(meta, bayer_pattern=None), pixels.mean(axis=2)
             _, masters = ((), None) if meta.n_combined > 1 else self._calibrating.masters_of(path, meta)
         except LibraryError as error:
             raise FirstlightError(f"the reference cannot be used: {error}") from error
@@ -283,24 +318,24 @@ class StackRun:
         self.tell(Said(message=text))
 
 
-def _extent(path: str, placed: Placed) -> Extent:
+def _extent(path: str, placed: Placed, cards: Sequence[Card]) -> Extent:
     """That of a light; of one that has gone no more is known than its mosaic, and none will be read of it."""
     try:
-        return Extent.of(read_meta(path))
+        return Extent.of(read_meta(path, cards))
     except LibraryError:
         return Extent(width=0, height=0, origin=None, bayer_pattern=placed.bayer_pattern)
 
 
-def read_ahead(paths: Iterable[Path]) -> Iterator[Read]:
-    """Read frames; the system fetches the next file while the last one is worked on."""
+def read_ahead(paths: Iterable[Path], cards: Sequence[Card] = ()) -> Iterator[Read]:
+    """Read frames, with ``cards`` in their headers; the system fetches the next file meanwhile."""
     before: Path | None = None
     for path in paths:
         _announce(path)
         if before is not None:
-            yield _read(before)
+            yield _read(before, cards)
         before = path
     if before is not None:
-        yield _read(before)
+        yield _read(before, cards)
 
 
 def _announce(path: Path) -> None:
@@ -319,10 +354,10 @@ def _announce(path: Path) -> None:
         os.close(file)
 
 
-def _read(path: Path) -> Read:
+def _read(path: Path, cards: Sequence[Card]) -> Read:
     started = perf_counter()
     try:
-        frame: Frame | LibraryError = read_frame(path, in_adu=True)
+        frame: Frame | LibraryError = read_frame(path, cards, in_adu=True)
     except LibraryError as error:
         frame = error
     return path, frame, perf_counter() - started

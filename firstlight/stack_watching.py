@@ -19,8 +19,10 @@ from firstlight.stack_report import Begun, Remaining, Said, StackReport, SubDone
 from firstlight.stack_results import Results, finish
 from firstlight.stack_run import Read, StackRun, read_ahead
 from firstlight.stack_work import WorkFolder
-from library.errors import LibraryError
+from library.errors import LibraryError, NotAFrameError
+from library.formats.table import frames_in
 from library.frames import FrameMeta
+from library.importing.files import OTHERS, sort_of
 
 POLL_S = 0.5
 LEAST_S = 5.0
@@ -112,7 +114,8 @@ class _Following:
         """Follow the folder until it is enough."""
         while not self._is_enough():
             fresh = self._watch.poll()
-            for read in read_ahead(self._lights(fresh)):
+            self._leave_others(self._watch.others())
+            for read in read_ahead(self._lights(fresh), self._job.cards):
                 self._take(read)
                 if self._is_enough():
                     break
@@ -125,6 +128,7 @@ class _Following:
     def report(self, seconds: float) -> StackReport:
         """Judge, stack by the method asked for, and write everything."""
         run, results, work = self._run, self._results, self._work
+        self._leave_others(self._watch.others(even_fresh=True))
         if run is None or results is None:
             work.remove()
             what = f"; left out: {dict(self._left_out)}" if self._left_out else ""
@@ -140,9 +144,12 @@ class _Following:
 
     def _lights(self, paths: list[Path]) -> Iterator[Path]:
         """Those of them that are lights; with the first, the masters are made ready."""
-        for path in paths:
+        for path in self._frames(paths):
             try:
-                meta, other = look_at(path)
+                meta, other = look_at(path, self._job.cards)
+            except NotAFrameError as error:
+                self._leave(path, error.what, str(error).removeprefix(f"{path}: "))
+                continue
             except LibraryError:
                 yield path  # to be told of
                 continue
@@ -152,6 +159,28 @@ class _Following:
                 continue
             self._begin(path, meta)
             yield path
+
+    def _frames(self, paths: list[Path]) -> Iterator[Path]:
+        """The files, and each frame of a sequence."""
+        for path in paths:
+            try:
+                yield from frames_in(path)
+            except LibraryError:
+                yield path  # reading it will say what is wrong
+
+    def _leave_others(self, paths: list[Path]) -> None:
+        """Tell of files that are no frames; our own pictures are none of them."""
+        for path in paths:
+            sort = sort_of(path)
+            self._leave(path, sort, "by its name it is no frame" if sort == OTHERS else f"one of the {sort}")
+
+    def _leave(self, path: Path, sort: str, reason: str) -> None:
+        names = list(self._work.names)
+        ours = {*self._job.outputs(names).values(), *self._job.previews(names).values(), *self._job.results()}
+        if path.resolve() in {each.resolve() for each in ours}:
+            return
+        self._left_out[sort] += 1
+        self._tell(Said(message=f"{path.name} is left out: {reason}"))
 
     def _begin(self, path: Path, meta: FrameMeta) -> None:
         if self._run is None:

@@ -16,6 +16,7 @@ from firstlight.errors import FirstlightError
 from firstlight.events import MasterChoice
 from firstlight.stack_job import StackJob, label
 from library.errors import LibraryError
+from library.formats.table import sequence_place
 from library.naming import safe_name
 from library.writing import write_durably
 from livestack.dark_scaling import Scaling
@@ -180,7 +181,10 @@ class WorkFolder:
 
 
 def when_written_ns(path: Path) -> int:
-    """When a file was written last, 0 if that cannot be known."""
+    """When a file was written last, 0 if that cannot be known; of a frame of a sequence that of its file."""
+    place = sequence_place(path)
+    if place is not None and not path.exists():
+        path = place[0]
     try:
         return path.stat().st_mtime_ns
     except OSError:
@@ -196,6 +200,7 @@ def _settings(job: StackJob) -> dict[str, Any]:
         "calibration files": [_written(path) for path in wanted.files],
         "library": None if wanted.library is None else str(wanted.library.resolve()),
         "dark scaling": wanted.optimise_dark,
+        "mosaic": job.bayer,
         "demosaicing": job.demosaic,
         "interpolation": job.interpolation,
         "uncalibrated flats": wanted.uncalibrated_flats,

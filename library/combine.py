@@ -16,6 +16,7 @@ from library.agreement import LeftOut, median, saturated, unlike, unlit
 from library.errors import LibraryError, UncalibratedFlatError
 from library.frames import FrameKind
 from library.methods import Method, default_method, efficiency
+from library.mosaics import cell_px
 from library.stacked import Frames, open_frames
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def combine(
             if frames.overscan_adu is not None and pedestal_overscan_adu is not None:
                 pedestal = pedestal + np.float32(frames.overscan_adu - pedestal_overscan_adu)
             pedestal = np.ascontiguousarray(pedestal, np.float32)
-        cells = 2 if bayer_pattern else 1
+        cells = cell_px(bayer_pattern)
         return _Work(frames, kind, pedestal, cells, memory_bytes).master(method)
 
 
@@ -160,12 +161,13 @@ class _Work:
         )
 
     def _sample(self) -> tuple[Floats, Floats, Phases]:
-        """Pairs of rows of all frames (N, P), those of the pedestal (P), and each pixel's CFA channel."""
+        """Rows of whole cells of all frames (N, P), those of the pedestal (P), each pixel's CFA channel."""
         height, width = self._frames.shape
+        deep = max(2, self._cells)
         wanted = min(_SAMPLE_PIXELS, _SAMPLE_BYTES // (4 * len(self._frames)))
-        pairs = min(max(1, wanted // (2 * width)), -(-height // 2))
-        tops = sorted({int(top) // 2 * 2 for top in np.linspace(0, height - 1, pairs)})
-        rows = [(top, min(top + 2, height)) for top in tops]
+        strips = min(max(1, wanted // (deep * width)), -(-height // deep))
+        tops = sorted({int(top) // deep * deep for top in np.linspace(0, height - 1, strips)})
+        rows = [(top, min(top + deep, height)) for top in tops]
         samples = np.concatenate([self._frames.read_floats(*pair) for pair in rows], axis=1)
         phase = np.concatenate([_phase(*pair, width, self._cells) for pair in rows])
         if self._pedestal is None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from library.frames import FrameMeta
-from library.keywords import shifted_pattern
+from library.mosaics import flipped, shifted, tall
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,12 +53,13 @@ class Extent:
     def piece(self, pixels: NDArray[Any], whole: Extent) -> NDArray[Any]:
         """So much of a master (H, W) of that extent as lies on this one, contiguous, its rows as this one's.
 
-        All of it where it is of this size, or where it does not cover this: whoever applies it will tell.
+        Three planes become (3 H, W). All of it where it is of this size, or where it does not cover this:
+        whoever applies it will tell.
         """
-        if pixels.shape == (self.height, self.width):
-            return np.ascontiguousarray(pixels[::-1]) if self.is_turned(whole) else pixels
+        if pixels.shape[:2] == (self.height, self.width):
+            return tall(np.ascontiguousarray(pixels[::-1]) if self.is_turned(whole) else pixels)
         window = self.within(whole)
-        return pixels if window is None else np.ascontiguousarray(pixels[window])
+        return tall(pixels if window is None else np.ascontiguousarray(pixels[window]))
 
 
 def can_be_turned(whole: FrameMeta, frame: FrameMeta) -> bool:
@@ -78,8 +79,8 @@ def _are_turned(one: str | None, other: str | None) -> bool:
 def pattern_at(whole: FrameMeta, frame: FrameMeta) -> str | None:
     """The Bayer pattern of a master where a frame begins, its rows turned over where that is needed."""
     if whole.bayer_pattern is not None and can_be_turned(whole, frame):
-        return shifted_pattern(whole.bayer_pattern, 0, whole.height - 1)
+        return flipped(whole.bayer_pattern, whole.height)
     if whole.bayer_pattern is None or whole.origin is None or frame.origin is None:
         return whole.bayer_pattern
     columns, rows = (there - here for there, here in zip(frame.origin, whole.origin, strict=True))
-    return shifted_pattern(whole.bayer_pattern, columns, rows)
+    return shifted(whole.bayer_pattern, columns, rows)

@@ -29,6 +29,7 @@ from library.defect_tests import (
     unsteady_flags,
 )
 from library.frames import FrameKind, FrameRecord
+from library.mosaics import cell_px
 from library.stacked import Frames, open_frames
 
 STRIP_BYTES = 48_000_000
@@ -213,7 +214,7 @@ def _unsteady(
 
 
 def _unresponsive(flats: Sequence[FrameRecord], pedestal: Plane, limits: Limits) -> Flags:
-    cells = 2 if flats[0].meta.bayer_pattern else 1
+    cells = cell_px(flats[0].meta.bayer_pattern)
     with open_frames([record.path for record in flats[:_MOST_FLATS]]) as frames:
         light = mean_of(frames)
     light -= pedestal

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from library.defect_frames import mean_of, sampled, strips
 from library.defect_tests import MAD_TO_SIGMA, Plane, level_without_rays, neighbourhood, steady_variance
 from library.frames import FrameKind, FrameRecord
+from library.mosaics import cell_px
 from library.stacked import open_frames
 
 _LEAST_SCATTER_ADU = 0.05
@@ -103,7 +104,7 @@ def flat_change(
 
     Each colour of a mosaic by itself is scaled to a median of 1; the surface is of second order.
     """
-    cells = 2 if old[0].meta.bayer_pattern else 1
+    cells = cell_px(old[0].meta.bayer_pattern)
     ratio = _light(new, pedestal_adu) / np.maximum(_light(old, pedestal_adu), 1)
     for y in range(cells):
         for x in range(cells):

@@ -13,6 +13,18 @@ class CannotBeIndexedError(NotAFitsFileError):
     """A file whose name or header has what the catalogue cannot hold."""
 
 
+class UnreadableImageError(NotAFitsFileError):
+    """A file of another format than FITS cannot be read, or holds what we cannot use; the reason is told."""
+
+
+class NotAFrameError(NotAFitsFileError):
+    """A file that is no frame by its content, though whole: a JPEG, a thumbnail; ``what`` names its kind."""
+
+    def __init__(self, message: str, what: str) -> None:
+        super().__init__(message)
+        self.what = what
+
+
 class DiskFullError(LibraryError):
     """The disk has no room for the frame; nothing half-written was left behind."""
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 from library.errors import LibraryError
+from library.formats.table import FOREIGN_SUFFIXES
 from library.frames import FrameRecord
 from library.importing.source import read_source
 from library.naming import first_free, numbered
@@ -71,7 +72,8 @@ def _name(
 ) -> PurePosixPath:
     if template is None:
         path = PurePosixPath(record.path.relative_to(root / "library").as_posix())
-        return path.with_name(numbered(path.name.partition(".fit")[0], number) + suffix)
+        stem = path.stem if path.suffix in FOREIGN_SUFFIXES else path.name.partition(".fit")[0]
+        return path.with_name(numbered(stem, number) + suffix)
     # A frame that does not tell its time has one of its own: no name may depend on when it is exported.
     parts = template.expand(record.meta, datetime.fromtimestamp(record.path.stat().st_mtime, UTC), number)
     parts[-1] = numbered(parts[-1], 1 if template.has_sequence else number) + suffix

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from library.coverage import Value
 from library.frames import FrameKind, FrameMeta
+from library.mosaics import RGB
 from library.tolerances import Tolerances
 
 Range = tuple[float, float]
@@ -31,12 +32,16 @@ def _bias_in(meta: FrameMeta) -> Value:
     return "taken off" if set("BD") & set(meta.calibrated) else "in it"
 
 
+def _size(meta: FrameMeta) -> str:
+    return f"{meta.width}×{meta.height}" + ("×3" if meta.bayer_pattern == RGB else "")
+
+
 SIZE, ORIGIN, BAYER, ROWS = "size", "origin", "bayer_pattern", "row_order"
 _PEDESTALS = _DARKS | {FrameKind.BIAS}
 
 SETTINGS = (
     Setting(name="camera", label="camera", value=lambda meta: meta.camera.strip() or None),
-    Setting(name=SIZE, label="size", value=lambda meta: f"{meta.width}×{meta.height}"),
+    Setting(name=SIZE, label="size", value=_size),
     # A frame that names no origin starts at the sensor's first pixel, as SBFITSEXT has it.
     Setting(name=ORIGIN, label="origin", value=lambda meta: "{}, {}".format(*(meta.origin or (0, 0)))),
     Setting(name="binning", label="binning", value=lambda meta: "{}×{}".format(*meta.binning)),

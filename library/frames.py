@@ -46,6 +46,8 @@ class FrameMeta:
 
     filter: str | None = None
     bayer_pattern: str | None = None
+    """The mosaic at row 0, column 0, or ``RGB`` for three planes (see :mod:`library.mosaics`)."""
+
     read_mode: str | None = None
     object_name: str | None = None
     telescope: str | None = None

@@ -7,6 +7,9 @@ from io import BytesIO
 
 from library.cards import Card, HeaderError, HeaderUnit, format_header, with_cards
 from library.errors import NotAFitsFileError
+from library.formats.image import Data
+from library.formats.stream import ForeignStream
+from library.formats.table import open_foreign, suffix_of
 from library.frames import FrameKind, FrameMeta, Stamp
 from library.keywords import FRAME_ID, PLAN_ID, STEP_ID
 from library.reading import find_image, meta_of
@@ -51,6 +54,34 @@ def stamp_fits(data: bytes, stamp: Stamp) -> StampedFits:
     return StampedFits(
         buffers=[whole[: unit.start], format_header(stamped.raw_cards), whole[unit.data_start :]],
         meta=meta_of(stamped),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StampedForeign:
+    """A stamped file of another format: its bytes as they came, and the cards that go beside them."""
+
+    stamped: StampedFits
+    cards: list[Card]
+    suffix: str
+
+
+def stamp_foreign(data: bytes, stamp: Stamp) -> StampedForeign | None:
+    """Stamp a file that is no FITS; None for one that may be. What it is is told by its content.
+
+    Raises :class:`NotAFitsFileError` if it is cut short, or no frame at all, such as a JPEG.
+    """
+    source = Data.of_bytes(bytes(data), f"the frame from {stamp.camera}")
+    image = open_foreign(source)
+    if image is None:
+        return None
+    unit = ForeignStream(image).unit()
+    here = {keyword for keyword, value in unit.values.items() if value not in {None, ""}}
+    cards = stamp_cards(stamp, here)
+    return StampedForeign(
+        stamped=StampedFits(buffers=[data], meta=meta_of(with_cards(unit, cards))),
+        cards=cards,
+        suffix=suffix_of(source) or ".raw",
     )
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from library.cards import Card, CardValue
 from library.filter_names import filter_name
 from library.frames import FrameKind, FrameMeta
+from library.mosaics import RGB, flipped, pattern_of, shifted
 from library.numeric_cards import (
     CELSIUS,
     COUNT,
@@ -92,7 +93,6 @@ _STEPS = {
 _ROW_ORDERS = {"TOPDOWN": "TOP-DOWN", "BOTTOMUP": "BOTTOM-UP"}
 _DERIVED = {FrameKind.DEFECTS, FrameKind.DARK_MODEL}
 _TWO = r"(\d{1,9})\s*[xX*,]\s*(\d{1,9})"
-_BAYER_PATTERNS = {"RGGB", "BGGR", "GBRG", "GRBG"}
 _ABSOLUTE_ZERO_C = -273.15
 _SURELY_KELVIN = 150.0
 _LARGEST, _LONGEST_S, _MOST = 1e12, 1e9, 10**9
@@ -109,7 +109,7 @@ def frame_meta(header: Mapping[str, CardValue], width: int, height: int, planes:
     """
     x_binning, y_binning = _binning(header)
     picture = sections_of(header, height, width).picture
-    pattern = bayer_pattern(header, height) if planes == 1 else None
+    pattern = bayer_pattern(header, height) if planes == 1 else RGB
     return FrameMeta(
         kind=frame_kind(kind_text(header)),
         width=picture.right - picture.left,
@@ -123,7 +123,7 @@ def frame_meta(header: Mapping[str, CardValue], width: int, height: int, planes:
         binning=(x_binning, y_binning),
         origin=_origin(header, picture.left, picture.top),
         filter=filter_name(header),
-        bayer_pattern=None if pattern is None else shifted_pattern(pattern, picture.left, picture.top),
+        bayer_pattern=None if pattern is None else shifted(pattern, picture.left, picture.top),
         read_mode=_text(header, *READ_MODE),
         object_name=_text(header, "OBJECT"),
         telescope=_text(header, "TELESCOP"),
@@ -259,25 +259,10 @@ def temperature_c(value: float | None) -> float | None:
 
 
 def bayer_pattern(header: Mapping[str, CardValue], height: int) -> str | None:
-    """The Bayer pattern at row 0, column 0 as stored, the way Siril reads INDI's and others' files.
-
-    BAYERPAT names the pattern at the top left of the picture. Stored row 0 is the top unless
-    ROWORDER is BOTTOM-UP; then it is the bottom, and with an even height the pattern's two rows are
-    exchanged. Odd XBAYROFF and YBAYROFF shift it by a column and a row.
-    """
-    pattern = (_text(header, *BAYER) or "").upper()
-    if pattern not in _BAYER_PATTERNS:
-        return None
-    bottom_up = row_order(header) == "BOTTOM-UP"
+    """The mosaic at row 0, column 0 as stored, see :func:`library.mosaics.pattern_of`."""
     x, y = (int(_number(header, keyword) or 0) for keyword in _BAYER_OFFSETS)
-    return shifted_pattern(pattern, x, y + (bottom_up and height % 2 == 0))
-
-
-def shifted_pattern(pattern: str, columns: int, rows: int) -> str:
-    """The Bayer pattern so many columns and rows on."""
-    if columns % 2:
-        pattern = pattern[1] + pattern[0] + pattern[3] + pattern[2]
-    return pattern[2:] + pattern[:2] if rows % 2 else pattern
+    bottom_up = row_order(header) == "BOTTOM-UP"
+    return pattern_of(_text(header, *BAYER), height, x, y, bottom_up=bottom_up)
 
 
 def row_order_cards(row_order: str | None, bayer_pattern: str | None, height: int) -> list[Card]:
@@ -286,7 +271,7 @@ def row_order_cards(row_order: str | None, bayer_pattern: str | None, height: in
     BAYERPAT is what any reader takes for the picture's top left; ours is that at the first stored pixel.
     """
     if bayer_pattern is not None and row_order == "BOTTOM-UP":
-        bayer_pattern = shifted_pattern(bayer_pattern, 0, height - 1)
+        bayer_pattern = flipped(bayer_pattern, height)
     return [
         ("BAYERPAT", bayer_pattern, "Bayer pattern at the top left"),
         (ROW_ORDER, row_order, "where the first stored row lies"),

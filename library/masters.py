@@ -56,8 +56,10 @@ def build_masters(
 ) -> list[FrameRecord]:
     """Build every master that is missing, has other frames now, or was made another way; return those.
 
-    Of one plan's frames, or of all that are not retired. Biases and darks come first, so that flats find
-    theirs. ``method`` None leaves a master of the same frames as it is, however it was made, and builds
+    Of one plan's frames, or of all that are not retired. A plan's biases and darks are combined with all
+    others of their group, so that a night's few never take the place of the many of a day; its flats by
+    themselves, since they are that night's dust. Biases and darks come first, so that flats find theirs.
+    ``method`` None leaves a master of the same frames as it is, however it was made, and builds
     others by ``method`` in section ``[masters]`` of library.toml, or else by the default for their number.
     What cannot be built is told to ``on_refused``, with its reason, and so is a frame that was left out,
     unless ``on_left_out`` is there.
@@ -69,7 +71,7 @@ def build_masters(
     for kind in IMAGE_TYPES:
         if kind not in kinds:
             continue
-        for group in groups_of(library.find(kind=kind, plan_id=plan_id, master=False)):
+        for group in _groups(library, kind, plan_id):
             build = _Build(
                 library, group, method, configured, min_frames, allow_uncalibrated_flats, memory_bytes
             )
@@ -84,6 +86,16 @@ def build_masters(
                 built.append(done.record)
                 on_built(done)
     return built
+
+
+def _groups(library: Library, kind: FrameKind, plan_id: str | None) -> list[Group]:
+    """The groups that a plan's frames are in, or all groups."""
+    mine = library.find(kind=kind, plan_id=plan_id, master=False)
+    if plan_id is None or kind is FrameKind.FLAT or not mine:
+        return groups_of(mine)
+    ids = {record.id for record in mine}
+    groups = groups_of(library.find(kind=kind, master=False))
+    return [group for group in groups if any(record.id in ids for record in group.records)]
 
 
 @dataclass(frozen=True, slots=True)

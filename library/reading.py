@@ -7,7 +7,7 @@ import math
 import os
 import warnings
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,10 +18,13 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 
 from library import adu
-from library.cards import CardValue, HeaderError, HeaderUnit, padded, walk
+from library.cards import Card, CardValue, HeaderError, HeaderUnit, padded, walk, with_cards
 from library.decoding import Pixels, decode, decode_into, physical_dtype, scaling_of, stored_dtype
 from library.errors import NotAFitsFileError
 from library.extent import check_extent, check_memory
+from library.formats.image import Data
+from library.formats.stream import ForeignStream, physical
+from library.formats.table import HEAD_BYTES, check_frame, open_foreign, reader_of, sequence_place
 from library.frames import FrameKind, FrameMeta
 from library.keywords import frame_meta, kind_text, overscan_adu, says_master
 from library.layout import Layout, fill_at
@@ -53,8 +56,11 @@ class Frame:
     notes: tuple[str, ...] = ()
 
 
-def read_frame(path: Path | str, *, in_adu: bool = False) -> Frame:
-    """Read the first image of a FITS file: plain, gzipped, or tile-compressed.
+def read_frame(path: Path | str, cards: Sequence[Card] = (), *, in_adu: bool = False) -> Frame:
+    """Read the image of a FITS file: plain, gzipped, or tile-compressed; or of another format.
+
+    What other formats there are: :mod:`library.formats.table`; ``video.ser#7`` is a frame of a sequence.
+    ``cards`` are what the user knows better than the header; they stand in it.
 
     Rows come as stored, row 0 first. BZERO and BSCALE are applied: 8 bits give uint8, 16 bits give uint16
     (BZERO = 32768) or int16, everything else float32. Pixels that are BLANK have no value: where there may be
@@ -65,9 +71,10 @@ def read_frame(path: Path | str, *, in_adu: bool = False) -> Frame:
     Where the header names an overscan, the picture without it is all that there is, here and wherever else
     pixels are read (see :func:`library.sections.sections_of`); ``header`` stays as it is stored.
 
-    Raises :class:`NotAFitsFileError` for a file that is missing, not FITS, cut short, or without an image.
+    Raises :class:`NotAFitsFileError` for a file that is missing, of no format that is known, cut short, or
+    without an image.
     """
-    with open_image(Path(path)) as (stream, unit):
+    with open_image(Path(path), cards) as (stream, unit):
         to_adu = _to_adu(Path(path), unit) if in_adu else (1.0, 0.0)
         pixels, level = read_picture(stream, adu.scaled(unit, *to_adu))
         return Frame(
@@ -89,6 +96,8 @@ def read_picture(stream: BinaryIO, unit: HeaderUnit) -> tuple[Pixels, float | No
         return _read_plain(stream, unit), plain_overscan_adu(stream, unit)
     if unit.is_compressed_image:
         stored = _read_compressed(stream, unit)
+    elif isinstance(stream, ForeignStream):
+        stored = _read_foreign(stream, unit)
     else:
         stored = decode(_fill(stream, np.empty(image_shape(unit), stored_dtype(unit))), unit.values)
     sections = picture_of(unit)
@@ -118,9 +127,9 @@ def read_overscan_adu(path: Path | str, *, in_adu: bool = False) -> float | None
         return read_picture(stream, unit)[1]
 
 
-def read_meta(path: Path | str) -> FrameMeta:
-    """What the header of the first image says; pixels are not read. Raises as :func:`read_frame`."""
-    with open_image(Path(path)) as (_, unit):
+def read_meta(path: Path | str, cards: Sequence[Card] = ()) -> FrameMeta:
+    """What the header of the first image says; pixels are not read. As :func:`read_frame`."""
+    with open_image(Path(path), cards) as (_, unit):
         return meta_of(unit)
 
 
@@ -142,18 +151,19 @@ def adu_notes(path: Path) -> tuple[str, ...]:
 
 
 @contextmanager
-def open_image(path: Path, *, in_adu: bool = False) -> Iterator[tuple[BinaryIO, HeaderUnit]]:
+def open_image(
+    path: Path, cards: Sequence[Card] = (), *, in_adu: bool = False
+) -> Iterator[tuple[BinaryIO, HeaderUnit]]:
     """Open the file at the data of its image; every way to fail is a :class:`NotAFitsFileError`.
 
-    ``in_adu``: the header says what makes ADU of its pixels, should they be 0…1 or have a pedestal (see
-    :mod:`library.adu`), so that whoever decodes them gets ADU.
+    A file of another format is opened as the FITS file that it would be (:class:`ForeignStream`). ``cards``
+    stand in the header, whatever it says itself. ``in_adu``: the header says what makes ADU of its pixels,
+    should they be 0…1 or have a pedestal (see :mod:`library.adu`), so that whoever decodes them gets ADU.
     """
     try:
-        with open_file(path) as raw:
-            packed = raw.read(2) == b"\x1f\x8b"
-            raw.seek(0)
-            stream = cast("BinaryIO", gzip.GzipFile(fileobj=raw)) if packed else cast("BinaryIO", raw)
-            unit = with_sidecar(path, find_image(stream))
+        with _opened(path) as (stream, found):
+            told = with_sidecar(path, found)
+            unit = with_cards(told, cards) if cards else told
             scaling_of(unit.values)
             yield stream, adu.scaled(unit, *_to_adu(path, unit)) if in_adu else unit
     except FileNotFoundError as error:
@@ -183,6 +193,32 @@ def _factor(path: Path, _written_ns: int, _size: int) -> float:
     """What makes ADU of a file of floats, as it was written then: all its pixels are looked at, once."""
     frame = read_frame(path)
     return adu.FULL_SCALE_ADU if adu.is_normalised(frame.pixels, frame.meta.kind) else 1.0
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[BinaryIO, HeaderUnit]]:
+    place = sequence_place(path)
+    if place is not None and not path.exists():
+        yield _foreign(Data.of_file(place[0]), place[1])
+        return
+    with open_file(path) as raw:
+        head = raw.read(HEAD_BYTES)
+        raw.seek(0)
+        if reader_of(head) is not None:
+            yield _foreign(Data.of_file(path), 0)
+            return
+        check_frame(str(path), head)
+        packed = head.startswith(b"\x1f\x8b")
+        stream = cast("BinaryIO", gzip.GzipFile(fileobj=raw)) if packed else cast("BinaryIO", raw)
+        yield stream, find_image(stream)
+
+
+def _foreign(data: Data, number: int) -> tuple[BinaryIO, HeaderUnit]:
+    image = open_foreign(data, number)
+    if image is None:
+        raise HeaderError("its format is not known")
+    stream = ForeignStream(image)
+    return cast("BinaryIO", stream), stream.unit()
 
 
 def find_image(stream: BinaryIO) -> HeaderUnit:
@@ -322,6 +358,15 @@ def _read_chunks(
             there = max(os.fstat(source.descriptor).st_size - source.start, 0)
             raise HeaderError(f"it is cut short: {there} of {source.size_bytes} bytes of pixels")
         decode_into(target, stored[:, columns], source.header)
+
+
+def _read_foreign(stream: ForeignStream, unit: HeaderUnit) -> Pixels:
+    """Planes come first. A header that scales them otherwise than their format does is honoured."""
+    if scaling_of(unit.values) != scaling_of(stream.unit().values):
+        stored = np.empty(image_shape(unit), stored_dtype(unit))
+        return decode(_fill(cast("BinaryIO", stream), stored), unit.values)
+    pixels = physical(stream.image.pixels())
+    return pixels if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
 
 
 def _fill(stream: BinaryIO, stored: Pixels) -> Pixels:

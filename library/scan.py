@@ -6,14 +6,13 @@ import hashlib
 import os
 from pathlib import Path
 
+from library.formats.table import FRAME_SUFFIXES
 from library.opening import open_file
 from library.writing import PART_MARK
 
-FITS_SUFFIXES = (".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fits.fz", ".fit.fz")
-
 
 def scan(folder: Path) -> tuple[dict[str, int], list[str]]:
-    """FITS files with their sizes, and temporary files, by path relative to the library's folder."""
+    """Frames with their sizes, and temporary files, by path relative to the library's folder."""
     files: dict[str, int] = {}
     parts: list[str] = []
     waiting = ["masters", "frames"]
@@ -26,7 +25,7 @@ def scan(folder: Path) -> tuple[dict[str, int], list[str]]:
                     waiting.append(f"{top}/{name}")
                 elif name.startswith("."):
                     parts += [f"{top}/{name}"] if PART_MARK in name else []
-                elif name.lower().endswith(FITS_SUFFIXES) and (size := _size_of(entry)) is not None:
+                elif name.lower().endswith(FRAME_SUFFIXES) and (size := _size_of(entry)) is not None:
                     files[f"{top}/{name}"] = size
     return files, sorted(parts)
 

@@ -14,13 +14,14 @@ from library.connection import damaged
 from library.digests import Digest, append_digests, forget_digest
 from library.errors import LibraryError, NotAFitsFileError
 from library.frames import FrameKind, FrameMeta, FrameRecord, Stamp
-from library.headers import stamp_fits
+from library.headers import stamp_fits, stamp_foreign
 from library.intake import prepare
 from library.naming import first_free, frame_path
 from library.reading import read_meta
 from library.reconciling import Reconciled, reconcile, with_retirement
 from library.retirement import Retirement, Retirements
 from library.rows import Row, SqlValue, to_row
+from library.sidecars import write_sidecar
 from library.templates import Template, file_template
 from library.verifying import Fault, verify
 from library.writing import Buffer, make_folder, write_durably
@@ -75,19 +76,29 @@ class Library:
     def add(self, fits: bytes, stamp: Stamp) -> FrameRecord:
         """Stamp a frame, make it durable, and enter it; when this returns, the frame exists.
 
+        A frame of another format than FITS, such as a camera's raw file, is stored as it came, with a suffix
+        that tells what it is; its stamp lies beside it (:mod:`library.sidecars`).
+
         A ``frame_id`` that is in the library already gives the record that is there.
         Raises :class:`NotAFitsFileError` for bytes that are no whole image, :class:`DiskFullError`.
         """
-        stamped = stamp_fits(fits, stamp)
+        foreign = stamp_foreign(fits, stamp)
+        stamped = stamp_fits(fits, stamp) if foreign is None else foreign.stamped
         ids = (stamp.frame_id, stamp.plan_id, stamp.step_id)
         if (stamped.meta.frame_id, stamped.meta.plan_id, stamped.meta.step_id) != ids:
             raise ValueError(f"{ids} do not fit FITS cards: keep them to 68 plain ASCII characters")
         now, size_bytes = self._now(), sum(len(buffer) for buffer in stamped.buffers)
-        return self.put(
-            lambda number: frame_path(stamped.meta, stamp.frame_id, now, self.template, number),
-            stamped.meta,
-            lambda path: (write_durably(path, stamped.buffers), size_bytes),
-        )
+
+        def path_of(number: int) -> PurePosixPath:
+            path = frame_path(stamped.meta, stamp.frame_id, now, self.template, number)
+            return path if foreign is None else path.with_suffix(foreign.suffix)
+
+        def place(path: Path) -> tuple[str, int]:
+            if foreign is not None:
+                write_sidecar(path, foreign.cards)
+            return write_durably(path, stamped.buffers), size_bytes
+
+        return self.put(path_of, stamped.meta, place)
 
     def put(
         self,
@@ -215,6 +226,6 @@ def library_folder(root: Path | str) -> Path:
             make_folder(folder / part)
     except OSError as error:
         raise LibraryError(
-            f"{folder}: cannot be used as a library: {error.strerror}; choose another --root"
+            f"{folder}: cannot be used as a library: {error.strerror}; choose another folder"
         ) from error
     return folder

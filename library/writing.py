@@ -55,7 +55,7 @@ def replace_durably(path: Path, buffers: Sequence[Buffer]) -> None:
         size = sum(len(buffer) for buffer in buffers)
         raise DiskFullError(
             f"{path.parent}: no room for {path.name} ({size / 1e6:.1f} MB): {os.strerror(error.errno)}; "
-            "free some space or choose another --root"
+            "free some space or choose another folder"
         ) from error
 
 
@@ -84,28 +84,30 @@ def encode_image(pixels: NDArray[Any], cards: Iterable[Card], *, exact: bool = F
     kept = _BITPIX if exact else {"uint16": 16}
     if planes.dtype.name not in kept:
         planes = planes.astype(np.float32)
-    stored, zero = _stored(planes)
-    structure: list[Card] = [
-        ("SIMPLE", True, "conforms to FITS standard"),
-        ("BITPIX", _BITPIX[planes.dtype.name], "array data type"),
-        ("NAXIS", planes.ndim, "number of array dimensions"),
-        *((f"NAXIS{i + 1}", n, "") for i, n in enumerate(reversed(planes.shape))),
-    ]
-    if zero:
-        structure += [("BSCALE", 1, ""), ("BZERO", zero, f"unsigned {8 * stored.itemsize}-bit integers")]
-    header = format_header(format_card(*card) for card in [*structure, *cards])
+    header = encode_header(planes.shape, planes.dtype, cards)
+    if zero := _zero_of(planes.dtype):
+        planes = planes ^ planes.dtype.type(zero)
+    stored = np.ascontiguousarray(planes, planes.dtype.newbyteorder(">"))
     data = stored.reshape(-1).view(np.uint8).data
     return [header, data, bytes(padded(len(data)) - len(data))]
 
 
-def _stored(planes: NDArray[Any]) -> tuple[NDArray[Any], int]:
-    """Big-endian bytes as FITS stores them, and BZERO: of unsigned integers the sign bit is turned."""
-    if planes.dtype.kind == "u" and planes.itemsize > 1:
-        zero = 1 << (8 * planes.itemsize - 1)
-        planes = planes ^ planes.dtype.type(zero)
-    else:
-        zero = 0
-    return np.ascontiguousarray(planes, planes.dtype.newbyteorder(">")), zero
+def encode_header(shape: tuple[int, ...], dtype: np.dtype[Any], cards: Iterable[Card]) -> bytes:
+    """The header of an image (H, W) or (planes, H, W) of a type that FITS knows, with these cards in it."""
+    structure: list[Card] = [
+        ("SIMPLE", True, "conforms to FITS standard"),
+        ("BITPIX", _BITPIX[dtype.name], "array data type"),
+        ("NAXIS", len(shape), "number of array dimensions"),
+        *((f"NAXIS{i + 1}", n, "") for i, n in enumerate(reversed(shape))),
+    ]
+    if zero := _zero_of(dtype):
+        structure += [("BSCALE", 1, ""), ("BZERO", zero, f"unsigned {8 * dtype.itemsize}-bit integers")]
+    return format_header(format_card(*card) for card in [*structure, *cards])
+
+
+def _zero_of(dtype: np.dtype[Any]) -> int:
+    """BZERO: FITS stores unsigned integers with their sign bit turned."""
+    return 1 << (8 * dtype.itemsize - 1) if dtype.kind == "u" and dtype.itemsize > 1 else 0
 
 
 def make_folder(folder: Path) -> None:

@@ -126,9 +126,10 @@ def _found(search: _Search, start: Matrix | None) -> Transform | Lost:
 def _in_motion(search: _Search, pairs: Pairs, start: Matrix | None) -> Transform | None:
     """The transform of what does not stay in place on the sensor; None where all of it may be sky."""
     places, tree = search.sub.places, search.reference.tree
+    most_move = 2 * len(pairs) < min(len(places), len(tree.data))
     for rest, wide in search.moving(pairs):
         found = None if start is None else next(rest.near(start), None)
-        if found is None and (wide or start is None):
+        if found is None and (wide or most_move or start is None):
             found = next(rest.blind_alike(), None)
         if found is None:
             continue

@@ -47,7 +47,7 @@ def calibrate(
     masters, scaling = settled(masters, frame, saturation_adu, overscan_adu)
     patches = survey_frame(frame, masters, bayer_pattern=bayer_pattern).patches
     pixels = np.empty(raw.shape, np.float32)
-    load(framed(frame, masters, patches), 0, 0, _AS_IT_LIES, pixels)
+    load(framed(frame, masters, patches), 0, 0, _AS_IT_LIES, 1, pixels)
     saturated = np.asarray(raw >= saturation_adu)
     if masters.defects is not None:
         saturated.reshape(-1)[masters.defects.places] = False

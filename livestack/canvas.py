@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from library.mosaics import tall
 from livestack.align import MIN_STARS, Lost, Transform, find_transform
 from livestack.calibrate import settled
 from livestack.engine import Basis, Reference, Sub
@@ -89,7 +90,7 @@ class _Joined:
 
 
 def _looked_at(sub: Sub) -> _Panel:
-    raw = counts(sub.pixels)
+    raw = counts(tall(sub.pixels))
     level = saturation_level_adu(sub.pixels) if sub.saturation_adu is None else sub.saturation_adu
     masters, _ = settled(sub.masters, raw, level, sub.overscan_adu)
     pattern = sub.meta.bayer_pattern
@@ -98,10 +99,10 @@ def _looked_at(sub: Sub) -> _Panel:
     as_it_lies = Warp(np.eye(3))
     own = Founding.by(
         *(sub.frame_id, sub.meta.filter, calibrating, seen, as_it_lies),
-        shape=raw.shape,
+        shape=calibrating.shape,
         reference_flux=np.empty(0),
     )
-    return _Panel(sub.frame_id, Setup.of(sub.meta, raw.shape), seen, own)
+    return _Panel(sub.frame_id, Setup.of(sub.meta, calibrating.shape), seen, own)
 
 
 def _joined(panels: list[_Panel]) -> tuple[list[_Joined], Stars, list[_Panel]]:

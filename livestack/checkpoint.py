@@ -35,6 +35,7 @@ class Held:
     frame_ids: tuple[str, ...] = ()
     noises_adu: tuple[float, ...] = ()
     exposures_s: tuple[float | None, ...] = ()
+    widths_px: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +68,7 @@ def write_checkpoint(path: Path, stack: FilterStack, frame_ids: tuple[str, ...])
             frame_ids=frame_ids,
             noises_adu=tuple(stack.noises_adu),
             exposures_s=tuple(stack.exposures_s),
+            widths_px=tuple(stack.widths_px),
         ),
         arrays=tuple(
             _Array(name=name, dtype=array.dtype.str, shape=array.shape, crc32=crc32(_bytes(array)))
@@ -107,6 +109,7 @@ def read_checkpoint(path: Path, stack: FilterStack) -> Held:
         raise CheckpointError(str(error)) from error
     held = header.held
     stack.noises_adu[:], stack.exposures_s[:] = held.noises_adu, held.exposures_s
+    stack.widths_px[:] = held.widths_px
     return held
 
 

@@ -14,13 +14,14 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from library.mosaics import RGB
 from livestack.comet_motion import Motion
 from livestack.geometry import Points, size
 from livestack.kernels.blotting import blot_tiles
 from livestack.kernels.registering import Course
 from livestack.masters import Masters
 from livestack.placing import Placed, table_for, usual_interpolation
-from livestack.survey import Patches, Raw, colours, framed
+from livestack.survey import Patches, Raw, colours, framed, picture_shape
 from livestack.tiling import corners, tile_maps, turn_of
 from livestack.warp import Reversed, Warp
 from measure.kernels.frames import Frame, load
@@ -98,6 +99,8 @@ def masked(
 ) -> Placed:
     """The same sub of ``shape`` without its stars' light; the comet's head is at ``head`` (2) of the sub."""
     lost = glow.without(head).discs(shape, sigma * placed.noise_adu, widest_px)
+    if placed.bayer_pattern == RGB:
+        lost = np.concatenate([lost + plane * shape[0] * shape[1] for plane in range(3)])
     return replace(placed, patches=_without(placed.patches, lost))
 
 
@@ -114,10 +117,13 @@ def live_comet(
 def less(raw: Raw, masters: Masters, placed: Placed, picture: Plane) -> Plane:
     """A calibrated sub (H, W) less a picture (channels, H, W) without sky, which ``placed`` leads to."""
     pixels = np.empty(raw.shape, np.float32)
-    load(framed(raw, masters, placed.patches), 0, 0, _AS_IT_LIES, pixels)
+    load(framed(raw, masters, placed.patches), 0, 0, _AS_IT_LIES, 1, pixels)
     channels = colours(placed.bayer_pattern)
+    shape = picture_shape(raw.shape, placed.bayer_pattern)
     for channel, plane in enumerate(picture):
-        there = blotted(plane, placed.warp, raw.shape) / np.float32(placed.scale)
+        there = blotted(plane, placed.warp, shape) / np.float32(placed.scale)
+        if placed.bayer_pattern == RGB:
+            pixels[channel * shape[0] : (channel + 1) * shape[0]] -= there
         if len(picture) == 1:
             return pixels - there
         for row, column in np.argwhere(channels == channel):

@@ -14,6 +14,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from library.mosaics import tall
 from livestack.calibrate import settled_at
 from livestack.comet import CORE_SIGMA, FAINT_SIGMA, Glow, less, masked, on_comet
 from livestack.comet_motion import Motion
@@ -105,7 +106,7 @@ class _Passes:
             head = placed.warp.backwards(self.motion.at(one.when)[None])[0]
             sigma = CORE_SIGMA if subtract else FAINT_SIGMA
             glow = Glow.from_stack(found, placed)
-            placed = masked(placed, glow, head, sub.raw.shape, sigma=sigma, widest_px=widest)
+            placed = masked(placed, glow, head, sub.shape, sigma=sigma, widest_px=widest)
             yield sub, on_comet(placed, self.motion, one.when)
 
     def cometless(self, comet: StackImage) -> Iterator[tuple[Calibrating, Placed]]:
@@ -120,7 +121,7 @@ class _Passes:
 def _opened(one: CometSub) -> Calibrating:
     sub = one.open()
     return Calibrating(
-        raw=counts(sub.pixels),
+        raw=counts(tall(sub.pixels)),
         masters=settled_at(sub.masters, one.placed.dark_factor, one.placed.shift_adu),
         bayer_pattern=one.placed.bayer_pattern,
         exposure_s=sub.meta.exposure_s,

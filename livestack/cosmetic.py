@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from library.mosaics import cell_px
+
 _NEIGHBOURS = 12
 _LEAST_NEIGHBOURS = 4
 _REACH = 3
@@ -42,9 +44,10 @@ def plan_repairs(defects: NDArray[np.integer[Any] | np.bool_], bayer_pattern: st
     """Plan the mending of all pixels (H, W) that are not 0 in the map."""
     bad = np.asarray(defects != 0)
     rows, columns = np.nonzero(bad)
-    phase = (rows % 2) * 2 + columns % 2 if bayer_pattern else np.zeros(len(rows), np.intp)
+    side = cell_px(bayer_pattern)
+    phase = (rows % side) * side + columns % side
     planned = []
-    for site in range(4 if bayer_pattern else 1):
+    for site in range(side * side):
         offsets = _offsets(bayer_pattern, site)
         here = np.flatnonzero(phase == site)
         planned += [
@@ -62,13 +65,14 @@ def plan_repairs(defects: NDArray[np.integer[Any] | np.bool_], bayer_pattern: st
 
 def _offsets(bayer_pattern: str | None, site: int) -> NDArray[np.int64]:
     """(M, 2) steps in rows and columns to pixels of the same colour, the nearest first."""
-    reach = _REACH * (2 if bayer_pattern else 1)
+    side = cell_px(bayer_pattern)
+    reach = _REACH * side
     steps = np.mgrid[-reach : reach + 1, -reach : reach + 1].reshape(2, -1).T
     steps = steps[(steps != 0).any(axis=1)]
-    if bayer_pattern:
-        row, column = divmod(site, 2)
-        colours = np.array(list(bayer_pattern)).reshape(2, 2)
-        like = colours[(row + steps[:, 0]) % 2, (column + steps[:, 1]) % 2] == colours[row, column]
+    if bayer_pattern and len(bayer_pattern) == side * side:
+        row, column = divmod(site, side)
+        colours = np.array(list(bayer_pattern)).reshape(side, side)
+        like = colours[(row + steps[:, 0]) % side, (column + steps[:, 1]) % side] == colours[row, column]
         steps = steps[like]
     return np.asarray(steps[np.argsort(np.hypot(*steps.T), kind="stable")])
 

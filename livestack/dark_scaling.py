@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from library.mosaics import cell_px
+
 Plane = NDArray[np.float32]
 
 LARGEST = 4.0
@@ -115,7 +117,7 @@ def take_apart(
     signal = np.subtract(dark, bias, dtype=np.float32)
     if glow is None:
         glow = smooth_glow(signal)
-    step = 1 if bayer_pattern is None else 2
+    step = cell_px(bayer_pattern)
     current = signal - glow
     excess = current - neighbourhood(current, step)
     grain = _MAD * float(np.median(np.abs(excess)))

@@ -15,25 +15,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from library.frames import FrameMeta
+from library.mosaics import RGB, tall, unusable
 from livestack.align import MIN_STARS, Lost, Transform, find_transform
 from livestack.calibrate import settled, settled_at
 from livestack.comet import live_comet
 from livestack.comet_motion import Motion, middle_of
 from livestack.dark_scaling import Scaling
+from livestack.demosaics import DEFAULT, Demosaic
 from livestack.errors import MismatchError
 from livestack.events import SubAccepted, SubRejected
 from livestack.geometry import rotation_deg, size
 from livestack.look import Look, look
 from livestack.masters import Masters, check_shapes, saturation_level_adu
 from livestack.normalise import transparency_scale
-from livestack.placing import Demosaic, Interpolation, Placed
+from livestack.placing import Interpolation, Placed
 from livestack.setups import Habit, Setup
 from livestack.stack import Calibrating, FilterStack, Founding, StackImage
 from livestack.survey import counts
 from livestack.warp import Warp
 from measure.stars import Stars, typical_fwhm_px
-
-PATTERNS = ("RGGB", "BGGR", "GBRG", "GRBG")
 
 _NO_MASTERS = Masters()
 _LEAST_SIDE = 32
@@ -55,14 +55,17 @@ class Settings:
     """Weights go with FWHM to minus this power; 2 is best for faint stars, 0 for the smoothest sky."""
     comet: Motion | None = None
     """The picture follows a comet that moves so over the reference, and stars are left out."""
-    demosaic: Demosaic = "fine"
+    demosaic: Demosaic = DEFAULT
     interpolation: Interpolation | None = None
     """None: Lanczos-4 for mono, bicubic for demosaiced frames."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Sub:
-    """A raw light: ``pixels`` (H, W) of any real type, row 0 as stored, and the masters that fit it."""
+    """A light: ``pixels`` (H, W) of any real type, row 0 as stored, and the masters that fit it.
+
+    A light of three planes is (H, W, 3), and ``masters`` are made for them one below the other (3 H, W).
+    """
 
     frame_id: str
     pixels: NDArray[np.integer[Any] | np.floating[Any]]
@@ -71,6 +74,11 @@ class Sub:
     saturation_adu: float | None = None
     overscan_adu: float | None = None
     """The level of its overscan, if it has one."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of what it shows."""
+        return self.pixels.shape[0], self.pixels.shape[1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -130,7 +138,7 @@ class Reference:
     @classmethod
     def by(cls, frame_id: str, sub: Calibrating, seen: Look) -> Reference:
         """That which a sub sets."""
-        return cls(frame_id=frame_id, stars=seen.stars, shape=sub.raw.shape)
+        return cls(frame_id=frame_id, stars=seen.stars, shape=sub.shape)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -227,7 +235,7 @@ class LiveStack:
         Returns its noise at the stack's scale, the mean of its channels.
         """
         calibrating = Calibrating(
-            raw=counts(sub.pixels),
+            raw=counts(tall(sub.pixels)),
             masters=settled_at(sub.masters, placed.dark_factor, placed.shift_adu),
             bayer_pattern=placed.bayer_pattern,
             exposure_s=sub.meta.exposure_s,
@@ -276,11 +284,11 @@ class LiveStack:
         calibrating, seen = self._look(sub, done)
         with done.stage("align"):
             reference = self._reference or Reference.by(sub.frame_id, calibrating, seen)
-            setup = Setup.of(sub.meta, calibrating.raw.shape)
+            setup = Setup.of(sub.meta, calibrating.shape)
             habit = self._habits.get(setup)
             transform = self._aligned(seen.stars, reference, habit)
             warp = transform.warp
-            overlap = shared_field(warp, calibrating.raw.shape, reference.shape)
+            overlap = shared_field(warp, calibrating.shape, reference.shape)
             if overlap < self._settings.min_overlap:
                 raise _NotThisOne("no overlap", f"only {overlap:.0%} of the smaller field is on both")
             done.transform, done.overlap = transform, overlap
@@ -359,7 +367,7 @@ class LiveStack:
             demosaic=self._settings.demosaic,
             interpolation=self._settings.interpolation,
         )
-        return stack, self._on_comet(sub, placed, calibrating.raw.shape, seen.stars, reference.stars)
+        return stack, self._on_comet(sub, placed, calibrating.shape, seen.stars, reference.stars)
 
     def _on_comet(
         self, sub: Sub, placed: Placed, shape: tuple[int, int], own: Stars, reference: Stars
@@ -375,10 +383,14 @@ class LiveStack:
 def _seen(sub: Sub) -> tuple[Calibrating, Look]:
     """Look at a sub, as uint16 or float32; what is no frame at all is told."""
     raw, pattern = sub.pixels, sub.meta.bayer_pattern
-    if raw.ndim != 2 or min(raw.shape) < _LEAST_SIDE:
-        raise _NotThisOne("unreadable", f"a mono or Bayer frame has two long axes, this one is {raw.shape}")
-    if pattern is not None and pattern not in PATTERNS:
-        raise _NotThisOne("unreadable", f"its Bayer pattern {pattern!r} is none of {', '.join(PATTERNS)}")
+    if raw.ndim not in {2, 3} or min(raw.shape[:2]) < _LEAST_SIDE or raw.shape[2:] not in {(), (3,)}:
+        raise _NotThisOne(
+            "unreadable", f"a frame has two long axes, and three planes at most; this one is {raw.shape}"
+        )
+    if raw.ndim == 3:
+        raw, pattern = tall(raw), RGB
+    elif (reason := unusable(pattern)) is not None:
+        raise _NotThisOne("unreadable", reason)
     try:
         check_shapes(sub.masters, raw.shape)
     except MismatchError as error:

@@ -57,7 +57,7 @@ class Judges:
         verdict = judge(measures, self.night(entry.kind), self.rules)
         return replace(
             entry,
-            setup=Setup.of(sub.meta, sub.pixels.shape),
+            setup=Setup.of(sub.meta, sub.shape),
             placed=placed,
             measures=measures,
             verdict=verdict,

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from library.errors import LibraryError
+from library.mosaics import RGB
 from livestack.basis import BASIS, read_basis, rested_on, write_basis
 from livestack.engine import LiveStack, Outcome, Settings, Sub
 from livestack.errors import CheckpointError, LiveStackError, NotAlignedError, UnknownSubError
@@ -327,9 +328,12 @@ class KeptStack:
         sub = self._open_sub(entry.frame_id)
         if sub is None:
             raise LiveStackError("its file is gone or cannot be read; bring it back, and put the sub back")
-        if entry.setup is None or (sub.pixels.shape, sub.meta.filter) != (entry.setup.shape, entry.filter):
+        setup, placed = entry.setup, entry.placed
+        planes = 3 if placed is not None and placed.bayer_pattern == RGB else 1
+        now = (sub.pixels.shape, sub.meta.filter)
+        if setup is None or now != ((*setup.shape, *([3] if planes == 3 else [])), entry.filter):
             raise LiveStackError("its file is another one than it was")
-        check_shapes(sub.masters, entry.setup.shape)
+        check_shapes(sub.masters, (planes * setup.shape[0], setup.shape[1]))
         return sub
 
     def _track(self, name: str | None) -> Track:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from library.mosaics import RGB, cell_px
 from livestack.cosmetic import Repairs, plan_repairs
 from livestack.dark_scaling import ScalableDark, take_apart
 from livestack.errors import MismatchError
@@ -89,6 +90,12 @@ def check_shapes(masters: Masters, shape: tuple[int, int]) -> None:
     """Raise MismatchError when a master has another shape (H, W) than the frame."""
     for name, master in (("dark or bias", masters.pedestal_adu), ("flat", masters.response)):
         if master is not None and master.shape != shape:
+            few, many = sorted((master.shape[0], shape[0]))
+            if many == 3 * few and master.shape[1] == shape[1]:
+                one, three = ("the frame", f"the {name}") if few == shape[0] else (f"the {name}", "the frame")
+                raise MismatchError(
+                    f"{one} has one plane and {three} has three: colour frames take masters of colour frames"
+                )
             raise MismatchError(f"the {name} is {_size(master.shape)}, the frame is {_size(shape)}")
     if masters.defects is not None and masters.defects.shape != shape:
         raise MismatchError(f"the defect map is {_size(masters.defects.shape)}, the frame is {_size(shape)}")
@@ -109,7 +116,10 @@ def _size(shape: tuple[int, ...]) -> str:
 
 def _response(flat: NDArray[np.float32], bayer_pattern: str | None) -> NDArray[np.uint16]:
     response = np.array(flat, dtype=np.float32)
-    planes = [response] if bayer_pattern is None else [response[i::2, j::2] for i in (0, 1) for j in (0, 1)]
+    cell = cell_px(bayer_pattern)
+    planes = [response[i::cell, j::cell] for i in range(cell) for j in range(cell)]
+    if bayer_pattern == RGB:
+        planes = list(response.reshape(3, -1, response.shape[1]))
     for plane in planes:
         level = float(np.nanmedian(plane))
         np.multiply(plane, FLAT_UNIT / level if level > 0 else np.nan, out=plane)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -9,23 +10,19 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from livestack.demosaics import DEFAULT, METHODS, Demosaic
 from livestack.geometry import size
-from livestack.kernels.demosaic import BILINEAR, FINE
 from livestack.kernels.keys import class_weight, weight_class
-from livestack.kernels.registering import Course
+from livestack.kernels.registering import Course, Demosaicing
 from livestack.kernels.resampling import PHASES, bicubic, lanczos
 from livestack.normalise import Surface
 from livestack.survey import Patches, colours
 from livestack.tiling import tile_maps, turn_of
 from livestack.warp import Warp
 
-Demosaic = Literal["fine", "bilinear"]
-"""Fine: narrower stars, and no colour at their edges; bilinear: less noise from pixel to pixel."""
-
 Interpolation = Literal["lanczos-4", "lanczos-3", "bicubic"]
 """How pixels are resampled: the sharper, the more it rings where stars are undersampled."""
 
-_GAINS: dict[Demosaic, np.float32] = {"fine": FINE, "bilinear": BILINEAR}
 _UNDERSHOOT_SIGMA = 3.0
 _LEAST_OF_16_SIGMA = 1.77  # how far below the mean the least of 16 values of noise is
 _AS_FINE = 1.05
@@ -58,8 +55,11 @@ class Placed:
     noise_adu: float
     patches: Patches
     dark_factor: float | None = None
-    demosaic: Demosaic = "fine"
+    demosaic: Demosaic = DEFAULT
     shift_adu: float = 0.0
+    fwhm_px: float = math.nan
+    """Of its stars, in pixels of the reference; NaN where unknown."""
+
     interpolation: Interpolation | None = None
     """None is the usual one, :func:`usual_interpolation`."""
 
@@ -90,7 +90,7 @@ def course(
             finer, placed.interpolation or usual_interpolation(mono=placed.bayer_pattern is None)
         ),
         colours=colours(placed.bayer_pattern),
-        demosaicing=_GAINS[placed.demosaic],
+        demosaicing=_demosaicing(placed),
         scale=np.float32(placed.scale),
         levels=np.ascontiguousarray(placed.surface.tile_planes(shape, tiles), np.float32),
         undershoot=np.float32(max(undershoot, 0.0) * placed.noise_adu),
@@ -98,6 +98,12 @@ def course(
         stretched=finer > _AS_FINE,
         zero=zero_adu,
     )
+
+
+def _demosaicing(placed: Placed) -> Demosaicing:
+    method = METHODS[placed.demosaic]
+    gain = np.float32(method.gain or 0.0)
+    return Demosaicing(method.gain is None, gain, method.reach_px, np.float32(placed.noise_adu))
 
 
 def usual_interpolation(*, mono: bool) -> Interpolation:

@@ -36,6 +36,10 @@ from numerics.threads import in_parallel
 
 _SAMPLED_TILES = 32
 _SKY_SAMPLES = 256
+_ALIKE, _UNLIKE = 1.5, 2.5
+"""Peaks go with FWHM to minus 2. Beyond that ratio of peaks each 1 more lets values on stars and beside them
+be off by so many slopes more: a sharp sub's stars are no outliers among much wider ones.
+"""
 
 _NO_CLASS = np.iinfo(np.int64).min
 _SPARSE = ("seen", "weights")
@@ -152,12 +156,12 @@ class Planes:
             self._classes[number % CLASSES] = number
         self.subs = len(numbers)
 
-    def picture(self) -> Integrated:
+    def picture(self, widths: float = 1.0) -> Integrated:
         """Return the mean without the values that don't belong; the planes go on unchanged.
 
         The second largest is tested first, against the rest without both, so that two hits cannot hide each
         other; for that at least four values are needed, and three for the smallest. Of two values that
-        disagree the darker is believed.
+        disagree the darker is believed. ``widths`` is the FWHM of the widest stars over that of the sharpest.
         """
         coverage = np.empty(self.shape, np.uint16)
         in_parallel(spread, self.shape[0], self._stack, coverage)
@@ -165,7 +169,8 @@ class Planes:
         pixels = np.empty((*self.shape, self.channels), np.float32)
         gone = in_parallel(
             *(judged_mean, -(-self.shape[0] // BAND_ROWS), self._stack, coverage),
-            *(self._class_weights(), self.coding.decoded, sky, noise2, self.coding.zero_adu, pixels),
+            *(self._class_weights(), self.coding.decoded, sky, noise2, self.coding.zero_adu),
+            *(np.float32(_UNLIKE * max(widths**2 - _ALIKE, 0.0)), pixels),
         )
         values = float(coverage.sum(dtype=np.int64)) * self.channels
         pixels = pixels.reshape(self.shape) if self.channels == 1 else pixels

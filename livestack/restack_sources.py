@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from library.errors import LibraryError
+from library.mosaics import RGB
 from library.windows import Spool, WindowedFrame, open_pixels
 from livestack.errors import LiveStackError, MismatchError
 from livestack.kernels.combining import reach_of
@@ -43,10 +44,13 @@ class Source(Protocol):
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Height and width of the raw frame."""
+        """Height and width of the frame."""
 
     def window(self, rows: slice, columns: slice) -> NDArray[Any]:
-        """Some of its raw pixels. Raises :class:`LibraryError` or OSError."""
+        """Some of its raw pixels, (rows, columns), or (3, rows, columns) of three planes.
+
+        Raises :class:`LibraryError` or OSError.
+        """
 
 
 class SourceError(LiveStackError):
@@ -108,11 +112,13 @@ def light_for(source: Source, window: Window) -> Light:
     Raises :class:`SourceError`.
     """
     with _told_by_name(source):
-        check_shapes(source.masters, source.shape)
+        height, width = source.shape
+        planes = 3 if source.placed.bayer_pattern == RGB else 1
+        check_shapes(source.masters, (planes * height, width))
         piece = counts(source.window(*window))
-        raw = _virtual(source.shape, piece.dtype)
-    raw[window] = piece
-    return Light(raw, _masters_at(source, window), source.placed)
+        raw = _virtual((planes, height, width), piece.dtype)
+    raw[(slice(None), *window)] = piece
+    return Light(raw.reshape(-1, width), _masters_at(source, window), source.placed)
 
 
 @contextmanager
@@ -130,6 +136,8 @@ def _masters_at(source: Source, window: Window) -> Masters:
     dark = masters.scalable_dark
     if dark is None or factor is None:
         return masters
+    if source.placed.bayer_pattern == RGB:
+        return replace(masters, pedestal_adu=dark.pedestal(factor), scalable_dark=None)
     here = replace(
         dark,
         bias_adu=dark.bias_adu[window],

@@ -10,14 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livestack.dark_scaling import Scaling
+from livestack.demosaics import DEFAULT, Demosaic
 from livestack.geometry import size
 from livestack.kernels.keys import Coding
 from livestack.look import Look
 from livestack.masters import Masters
 from livestack.normalise import Mesh, level_surface
-from livestack.placing import Demosaic, Interpolation, Placed
+from livestack.placing import Interpolation, Placed
 from livestack.planes import Light, Planes
-from livestack.survey import Raw
+from livestack.survey import Raw, picture_shape
 from livestack.warp import Warp
 from measure.detection.picture import detect
 from measure.noise import background_noise
@@ -57,13 +58,18 @@ class StackImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Calibrating:
-    """A raw frame with what calibrates it."""
+    """A raw frame with what calibrates it; three planes lie one below the other (3 H, W)."""
 
     raw: Raw
     masters: Masters
     bayer_pattern: str | None
     exposure_s: float | None
     dark_scaling: Scaling | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of what it shows."""
+        return picture_shape(self.raw.shape, self.bayer_pattern)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -116,6 +122,7 @@ class FilterStack:
         self.planes = Planes(founding.shape, founding.mesh.levels.shape[0], founding.coding)
         self.noises_adu: list[float] = []
         self.exposures_s: list[float | None] = []
+        self.widths_px: list[float] = []
 
     @property
     def subs(self) -> int:
@@ -128,6 +135,7 @@ class FilterStack:
         self.planes.retell([], [])
         self.noises_adu.clear()
         self.exposures_s.clear()
+        self.widths_px.clear()
 
     def place(
         self,
@@ -137,7 +145,7 @@ class FilterStack:
         scale: float | None,
         *,
         fwhm_power: float,
-        demosaic: Demosaic = "fine",
+        demosaic: Demosaic = DEFAULT,
         interpolation: Interpolation | None = None,
     ) -> Placed:
         """How a sub goes in that is to be multiplied by ``scale``; None leaves the founding one as it is."""
@@ -163,6 +171,7 @@ class FilterStack:
             interpolation=interpolation,
             dark_factor=None if sub.dark_scaling is None else sub.dark_scaling.factor,
             shift_adu=sub.masters.shift_adu,
+            fwhm_px=width,
         )
 
     def add(self, sub: Calibrating, placed: Placed) -> float:
@@ -175,11 +184,13 @@ class FilterStack:
         noise = self.planes.add(Light(sub.raw, sub.masters, placed))
         self.noises_adu.append(float(np.mean(noise)))
         self.exposures_s.append(sub.exposure_s)
+        self.widths_px.append(placed.fwhm_px)
         return self.noises_adu[-1]
 
     def snapshot(self) -> StackImage:
         """Reject, measure and freeze."""
-        integrated = self.planes.picture()
+        known = [width for width in self.widths_px if width > 0]
+        integrated = self.planes.picture(max(known) / min(known) if known else 1.0)
         return stack_image(
             self.founding.filter,
             integrated.pixels,

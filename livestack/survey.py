@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from library.mosaics import RGB
+from livestack.kernels.registering import THREE_PLANES
 from livestack.kernels.surveying import BAND_ROWS, PATCHES_PER_BAND, mend, survey
 from livestack.masters import Masters
 from measure.detection.picture import small_binning
-from measure.kernels.frames import FLAT_UNIT, NO_PLANE, NO_RESPONSE, Frame
+from measure.kernels.frames import FLAT_UNIT, NO_PLANE, NO_RESPONSE, Frame, load
 from measure.noise import line_noise
 from numerics.threads import in_parallel
 
@@ -22,6 +24,7 @@ _ABSURD_ADU = 1e12
 _NOISE_SAMPLES = 150_000
 _NOISE_COLUMNS = 8  # side by side, since they share the memory's lines
 _CHANNELS = {"R": 0, "G": 1, "B": 2}
+_AS_IT_LIES = np.eye(2, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,10 +60,17 @@ def counts(raw: NDArray[np.integer[Any] | np.floating[Any] | np.bool_]) -> Raw:
 
 
 def colours(bayer_pattern: str | None) -> NDArray[np.int64]:
-    """Channel of each pixel of a Bayer cell (2, 2); -1 for mono."""
+    """Channel of each pixel of a Bayer cell (2, 2); -1 for mono, -2 for three planes."""
+    if bayer_pattern == RGB:
+        return np.full((2, 2), THREE_PLANES, np.int64)
     if bayer_pattern is None:
         return np.full((2, 2), -1, np.int64)
     return np.array([_CHANNELS[letter] for letter in bayer_pattern], np.int64).reshape(2, 2)
+
+
+def picture_shape(shape: tuple[int, int], bayer_pattern: str | None) -> tuple[int, int]:
+    """Height and width of what a raw frame of such a shape shows: three planes lie one below the other."""
+    return (shape[0] // 3, shape[1]) if bayer_pattern == RGB else shape
 
 
 def framed(raw: Raw, masters: Masters, patches: Patches) -> Frame:
@@ -80,6 +90,8 @@ def framed(raw: Raw, masters: Masters, patches: Patches) -> Frame:
 
 def survey_frame(raw: Raw, masters: Masters, *, bayer_pattern: str | None, search: bool = True) -> Survey:
     """Survey a raw frame (H, W); ``search`` for lone hot and dead pixels beside the mapped ones."""
+    if bayer_pattern == RGB:
+        return _survey_planes(raw, masters, search=search)
     noise = _noise(raw, masters)
     mosaic = bayer_pattern is not None
     binning = small_binning(raw.shape, mosaic=mosaic)
@@ -100,6 +112,34 @@ def survey_frame(raw: Raw, masters: Masters, *, bayer_pattern: str | None, searc
         np.concatenate([row[: max(n, 0)] for row, n in zip(values, found, strict=True)]),
     )
     return Survey(small, binning, noise, _merged(mapped, lone))
+
+
+def _survey_planes(raw: Raw, masters: Masters, *, search: bool) -> Survey:
+    """Survey three planes that lie one below the other (3 H, W), each by itself."""
+    height = raw.shape[0] // 3
+    seen = []
+    for top in range(0, 3 * height, height):
+        rows = slice(top, top + height)
+        own = replace(
+            masters,
+            pedestal_adu=None if masters.pedestal_adu is None else masters.pedestal_adu[rows],
+            response=None if masters.response is None else masters.response[rows],
+        )
+        seen.append(survey_frame(raw[rows], own, bayer_pattern=None, search=search))
+    size = height * raw.shape[1]
+    patches = Patches(
+        np.concatenate([each.patches.places + k * size for k, each in enumerate(seen)]),
+        np.concatenate([each.patches.values for each in seen]),
+    )
+    noise = float(np.sqrt(np.mean([each.noise_adu**2 for each in seen])))
+    return Survey(np.concatenate([each.small for each in seen]), seen[0].binning, noise, patches)
+
+
+def luminance(raw: Raw, masters: Masters, patches: Patches) -> Plane:
+    """The mean (H, W) of three calibrated and mended planes that lie one below the other."""
+    pixels = np.empty(raw.shape, np.float32)
+    load(framed(raw, masters, patches), 0, 0, _AS_IT_LIES, 1, pixels)
+    return np.asarray(pixels.reshape(3, -1, raw.shape[1]).mean(axis=0), np.float32)
 
 
 def _mapped(raw: Raw, masters: Masters) -> Patches:

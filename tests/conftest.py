@@ -81,6 +81,16 @@ def private_temp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(autouse=True)
+def own_settings(monkeypatch: pytest.MonkeyPatch, private_temp: Path) -> None:
+    """No test sees the user's settings, library or nights: a folder of our own stands in for all three."""
+    home = private_temp.parent / "own-settings"
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(home / "state"))
+    monkeypatch.setenv("FIRSTLIGHT_ROOT", str(home / "firstlight"))
+    monkeypatch.delenv("FIRSTLIGHT_LIBRARY", raising=False)
+
+
+@pytest.fixture(autouse=True)
 def no_leaks(private_temp: Path) -> Iterator[None]:
     """Fail a test that leaves a thread, a process, a listening socket or a temporary file behind.
 

@@ -72,7 +72,13 @@ def parser() -> argparse.ArgumentParser:
     run = add("run", help="shoot a plan")
     run.add_argument("plan", type=Path, metavar="PLAN.toml", help="what to shoot; the demo leaves an example")
     run.add_argument("--indi", metavar="HOST:PORT", help="the INDI server (default 127.0.0.1:7624)")
-    _root(run, "where everything goes (default: $FIRSTLIGHT_ROOT or ~/firstlight)")
+    _root(run, "where stacks, pictures and journal go (default: $FIRSTLIGHT_ROOT or ~/firstlight)")
+    run.add_argument(
+        "--library",
+        type=Path,
+        metavar="DIR",
+        help="where frames go and masters come from (default: the library of all nights, docs/settings.md)",
+    )
     _face(run)
     run.set_defaults(run=commands.run)
 

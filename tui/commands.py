@@ -39,12 +39,14 @@ def run(arguments: argparse.Namespace) -> int:
     from acquire.plan_file import read_plan
     from firstlight.config import DEFAULT_INDI, default_root, parse_address
     from firstlight.launch import SessionSpec
+    from firstlight.night_library import library_for
 
     indi = arguments.indi or DEFAULT_INDI
     parse_address(indi)
     read_plan(arguments.plan)  # a mistake in it is told before anything starts
     root = (arguments.root or default_root()).resolve()
-    spec = SessionSpec(root=str(root), plan=str(arguments.plan.resolve()), indi=indi)
+    library = library_for(root, arguments.library)
+    spec = SessionSpec(root=str(root), library=str(library), plan=str(arguments.plan.resolve()), indi=indi)
     return follow_session(spec, arguments)
 
 

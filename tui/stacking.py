@@ -12,6 +12,9 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from livestack.demosaics import DEFAULT as DEMOSAIC
+from livestack.demosaics import METHODS as DEMOSAICS
+
 if TYPE_CHECKING:
     from firstlight.stack_job import StackJob
 
@@ -30,7 +33,11 @@ def register(add: Add) -> None:
         "stack of its own, all on one geometry. Interrupted, the same command goes on.",
     )
     stack.add_argument(
-        "lights", type=Path, nargs="*", metavar="LIGHT", help="FITS files, folders, patterns in quotes"
+        "lights",
+        type=Path,
+        nargs="*",
+        metavar="LIGHT",
+        help="files (FITS, XISF, TIFF, 16-bit PNG, SER, raw files of cameras), folders, patterns in quotes",
     )
     stack.add_argument("--watch", type=Path, metavar="DIR", help="follow a folder instead, until Ctrl-C")
     stack.add_argument(
@@ -99,9 +106,14 @@ def _method(stack: argparse.ArgumentParser) -> None:
         "--reference", type=Path, metavar="FILE", help="a light or a stack that the result lies on"
     )
     group.add_argument(
-        "--demosaic", choices=("fine", "bilinear"), default="fine",
-        help="how a mosaic becomes colour (default fine: narrower stars without coloured edges; bilinear: "
-        "smoother pixels); --drizzle needs neither",
+        "--bayer", metavar="PATTERN",
+        help="the lights' mosaic from the top left, row by row (RGGB), or none, whatever their headers say",
+    )  # fmt: skip
+    group.add_argument(
+        "--demosaic", choices=tuple(DEMOSAICS), default=DEMOSAIC,
+        help=f"how a mosaic becomes colour (default {DEMOSAIC}): "
+        + "; ".join(f"{name}: {each.summary}" for name, each in DEMOSAICS.items())
+        + "; --drizzle needs none",
     )  # fmt: skip
     group.add_argument(
         "--interpolation", choices=("lanczos-4", "lanczos-3", "bicubic"),
@@ -131,7 +143,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.lights and not arguments.watch:
         _find_lights_behind(arguments)
     if bool(arguments.lights) == bool(arguments.watch):
-        print("firstlight: name lights before the options, or a folder to --watch", file=sys.stderr)
+        print("firstlight: name lights, or a folder to --watch", file=sys.stderr)
         return EXIT_USAGE
     from firstlight.stack_files import stack_files
     from firstlight.stack_job import StackInterruptedError
@@ -200,6 +212,7 @@ def _job(arguments: argparse.Namespace) -> StackJob:
         pixfrac=arguments.pixfrac,
         palette=arguments.palette,
         comet=tuple(arguments.comet),
+        bayer=arguments.bayer,
         demosaic=arguments.demosaic,
         interpolation=arguments.interpolation,
         rules=judged,

@@ -16,6 +16,8 @@ from acquire.indi.exposing import ABORT, EXPOSURE, IMAGE, ExposureWatch
 from acquire.indi.frame_check import unlike_order
 from acquire.indi.mirror import Link, NotInTimeError
 from acquire.indi.properties import Blob
+from library.errors import NotAFrameError
+from library.formats.table import HEAD_BYTES, check_frame, reader_of
 from library.frames import FrameKind
 
 _FRAME_TYPE = {
@@ -203,6 +205,13 @@ class IndiCamera(IndiDevice):
         """Why a BLOB is not the image that was ordered; ``None``: it is."""
         if not blob.data:
             return f"the image came short: {blob.arrived} of {blob.declared} bytes"
+        head = bytes(blob.data[:HEAD_BYTES])
+        if reader_of(head) is not None:
+            return None  # a camera's own raw file, say: whoever stores it will see whether it is whole
+        try:
+            check_frame("the image", head)
+        except NotAFrameError as error:
+            return f"{error}; set the driver's format to RAW or FITS (Capture Format, Image Type)"
         if not blob.data.startswith(b"SIMPLE") or len(blob.data) % _BLOCK:
             return (
                 f'the image is no whole FITS file ("{blob.format}", {len(blob.data)} bytes); '

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from acquire.clock import Clock, RealClock
@@ -85,7 +85,9 @@ async def _connected(device: IndiDevice, clock: Clock, *, wanted: bool) -> Async
         await definitions(device.mirror, {device.name}, clock)
         yield
     finally:
-        device.send("CONNECTION", {"DISCONNECT": True})
+        # Leaving before the answer might leave before the order is out, and the device connected.
+        with suppress(DeviceError):
+            await device.set("CONNECTION", {"DISCONNECT": True}, timeout_s=_CONNECT_S)
 
 
 def _is_connected(device: IndiDevice) -> bool:

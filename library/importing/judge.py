@@ -8,8 +8,9 @@ from pathlib import Path
 
 from library.adu import FULL_SCALE_ADU, NORMALISED, is_normalised, may_be_normalised
 from library.cards import Card, HeaderUnit, parse_card
+from library.formats.table import FRAME_SUFFIXES
 from library.frames import FrameKind
-from library.importing.source import FRAME_SUFFIXES, Source
+from library.importing.source import Source
 from library.keywords import N_COMBINED, kind_text, known_kind, says_master, unread
 from library.reading import meta_of
 

@@ -1,4 +1,4 @@
-"""A file of somebody's as a FITS file: FITS of any packing as it is, XISF and TIFF without loss."""
+"""A file of somebody's as a FITS file: FITS of any packing as it is, other formats without loss."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from numpy.typing import NDArray
 from library.cards import Card, HeaderError, HeaderUnit, format_header, walk, with_cards
 from library.errors import NotAFitsFileError
 from library.extent import check_memory
+from library.formats.image import Data, ForeignImage
+from library.formats.table import open_foreign, sequence_place
 from library.frames import FrameMeta
 from library.opening import open_file
 from library.reading import find_image, image_shape, meta_of, picture_of, read_picture
+from library.scan import digest_file
 from library.sidecars import with_sidecar
 from library.writing import Buffer, encode_image
 
-FRAME_SUFFIXES = (".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fts.gz", ".fz", ".xisf", ".tif", ".tiff")
-RAW_SUFFIXES = (".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf", ".orf", ".rw2", ".pef", ".ser")
 _REMEDY = "check that it was copied whole"
 _MOST_BEHIND_BYTES = 400_000_000
 
@@ -62,24 +63,19 @@ def read_source(path: Path) -> Source:
 
     Raises :class:`NotAFitsFileError` with the reason if it cannot be read.
     """
-    if path.name.lower().endswith(RAW_SUFFIXES):
-        raise NotAFitsFileError(f"{path}: a camera's raw file is not read; convert it to FITS (Siril does)")
+    place = sequence_place(path)
+    file, number = (path, 0) if place is None or path.exists() else place
     try:
-        data = _bytes_of(path)
+        data = Data.of_file(file)
+        image = open_foreign(data, number)
+        if image is not None:
+            return _converted(path, digest_file(file), image)
+        whole = _bytes_of(path)
     except (HeaderError, EOFError, zlib.error) as error:
         raise NotAFitsFileError(f"{path}: is no image that can be read: {error}; {_REMEDY}") from error
     except OSError as error:
         raise NotAFitsFileError(f"{path}: cannot be read: {error.strerror}") from error
-    sha256 = hashlib.sha256(data).hexdigest()
-    if data.startswith(b"XISF0100"):
-        from library.importing.xisf_images import read_xisf
-
-        return _converted(path, sha256, *read_xisf(path))
-    if data.startswith((b"II*\0", b"MM\0*")):
-        from library.importing.tiff_images import read_tiff
-
-        return _converted(path, sha256, *read_tiff(path))
-    return _fits(path, sha256, data)
+    return _fits(path, hashlib.sha256(whole).hexdigest(), whole)
 
 
 def _bytes_of(path: Path) -> bytes:
@@ -90,7 +86,7 @@ def _bytes_of(path: Path) -> bytes:
         if head.startswith(b"SIMPLE"):
             find_image(file)
             file.seek(0)
-        elif not head.startswith((b"\x1f\x8b", b"XISF0100", b"II*\0", b"MM\0*")):
+        elif not head.startswith(b"\x1f\x8b"):
             raise HeaderError("it does not begin as FITS does")
         check_memory((os.fstat(file.fileno()).st_size,), 1)
         return file.read()
@@ -135,11 +131,10 @@ def _fits(path: Path, sha256: str, data: bytes) -> Source:
     )
 
 
-def _converted(
-    path: Path, sha256: str, pixels: NDArray[Any], cards: list[Card], notes: tuple[str, ...]
-) -> Source:
-    header, *after = encode_image(pixels, cards, exact=True)
-    unit = next(walk(BytesIO(header)))
+def _converted(path: Path, sha256: str, image: ForeignImage) -> Source:
+    pixels = image.pixels()
+    header, *after = encode_image(pixels, image.cards, exact=True)
+    unit = with_sidecar(path, next(walk(BytesIO(header))))
     rows, columns = picture_of(unit).picture.window
     return Source(
         path=path,
@@ -150,5 +145,5 @@ def _converted(
         pixels=pixels[rows, columns],
         suffix=".fits",
         link_suffix=None,
-        notes=notes,
+        notes=image.notes,
     )

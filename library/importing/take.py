@@ -15,7 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from library.cards import Card, HeaderUnit, with_cards
-from library.errors import DamagedCatalogueError, DiskFullError, LibraryError, NotAFitsFileError
+from library.errors import (
+    DamagedCatalogueError,
+    DiskFullError,
+    LibraryError,
+    NotAFitsFileError,
+    NotAFrameError,
+)
+from library.formats.table import frames_in, sequence_place
 from library.frames import FrameKind, FrameMeta, FrameRecord
 from library.importing.judge import derived_cards, is_master, remarks, why_refused
 from library.importing.rules import Rule, apply_rules
@@ -49,6 +56,8 @@ class Outcome(StrEnum):
     WOULD_TAKE = "would take"
     HERE = "already here"
     REFUSED = "refused"
+    LEFT = "left alone"
+    """It is no frame by its content."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,17 +87,28 @@ def take_in(
     "already here"; an interrupted call is resumed by calling again. A ``dry_run`` writes nothing.
     Raises :class:`DiskFullError` and :class:`DamagedCatalogueError`; what was told of is durable.
     """
-    for file in files:
+    for file in _each_frame(files):
         try:
             yield _take(library, file, how, rules, dry_run)
         except (DiskFullError, DamagedCatalogueError):
             raise
+        except NotAFrameError as error:
+            yield Imported(source=file, outcome=Outcome.LEFT, reason=str(error))
         except LibraryError as error:
             yield Imported(source=file, outcome=Outcome.REFUSED, reason=str(error))
         except (OSError, ValueError, TypeError, ArithmeticError, LookupError, MemoryError) as error:
             # One bad file stops no other, whatever is wrong with it.
             what = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
             yield Imported(source=file, outcome=Outcome.REFUSED, reason=f"{file}: cannot be taken in: {what}")
+
+
+def _each_frame(files: Iterable[Path]) -> Iterator[Path]:
+    """The files, and every frame of those that are sequences; what cannot be counted stands for itself."""
+    for file in files:
+        try:
+            yield from frames_in(file)
+        except NotAFitsFileError:
+            yield file
 
 
 def _take(library: Library, file: Path, how: How, rules: Sequence[Rule], dry_run: bool) -> Imported:
@@ -112,6 +132,9 @@ def _take(library: Library, file: Path, how: How, rules: Sequence[Rule], dry_run
         )
     if how is How.LINK and source.link_suffix is None:
         reason = "is no FITS file, so it cannot be linked: take it with --copy"
+        return Imported(source=file, outcome=Outcome.REFUSED, reason=reason)
+    if how is How.MOVE and _in_sequence(file):
+        reason = "is a frame of a sequence, which cannot be moved frame by frame: take it with --copy"
         return Imported(source=file, outcome=Outcome.REFUSED, reason=reason)
     if not is_ours:
         cards += _provenance(source, frame_id)
@@ -195,8 +218,15 @@ def _path(
     return path.with_name(numbered(f"{stem}{mark}", number) + suffix)
 
 
+def _in_sequence(file: Path) -> bool:
+    return sequence_place(file) is not None and not file.exists()
+
+
 def _file_time(file: Path) -> datetime:
     """When the file was written, for frames that do not tell when they were taken."""
+    place = sequence_place(file)
+    if place is not None and not file.exists():
+        file = place[0]
     return datetime.fromtimestamp(file.stat().st_mtime).astimezone()
 
 

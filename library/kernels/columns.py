@@ -374,7 +374,9 @@ def _reduce(
     at: int,
 ) -> int:
     if n == 0:
-        values[at] = spreads[at] = np.nan
+        values[at] = np.nan
+        if spreads.size:  # nobody may have asked, and there is no room
+            spreads[at] = np.nan
         return 0
     pivot = 0.5 * (np.float64(lanes[(n - 1) // 2, j]) + np.float64(lanes[n // 2, j]))
     for i in range(n):

@@ -20,7 +20,7 @@ def reach_of(course, start, size, shape):  # type: ignore[no-untyped-def]
     more than the first where nothing of the frame is needed.
     """
     across = (size[1] + TILE_COLUMNS - 1) // TILE_COLUMNS
-    reach = course.table.shape[1] // 2 + (3 if course.colours[0, 0] >= 0 else 1)
+    reach = course.table.shape[1] // 2 + (course.demosaicing.reach + 1 if course.colours[0, 0] >= 0 else 1)
     top, bottom, left, right = shape[0], 0, shape[1], 0
     for k in range(course.maps.shape[0]):
         row, column = (start + k) // across * TILE_ROWS, (start + k) % across * TILE_COLUMNS

@@ -93,7 +93,7 @@ def drizzle_tiles(first, last, frame, fall, blot, sums):  # type: ignore[no-unty
         v0, u0 = tile // across * fall.side, tile % across * fall.side
         v1, u1 = min(v0 + fall.side, height), min(u0 + fall.side, width)
         piece = np.empty((bottom - top + 1, right - left + 1), np.float32)
-        load(frame, left, top, _UPRIGHT, piece)
+        load(frame, left, top, _UPRIGHT, 1, piece)
         places = np.empty((2, *piece.shape), np.float32)
         lay(piece, left, top, fall, u0, v0, places)
         verdict = np.zeros(piece.shape, np.uint8)

@@ -14,6 +14,7 @@ _REJECT_SIGMA_2 = np.float32(3.5**2)
 _PRIOR_VALUES = np.float32(4.0)
 _SEEING_SCATTER = np.float32(0.15)
 _SLOPE_SCATTER = np.float32(0.3)
+_FLAT_SIGMA = np.float32(4.0)  # the steepest of eight steps that are noise is less
 _LEAST_SHARE = np.float32(1e-4)
 _CLASS = np.int16(CLASSES - 1)
 
@@ -51,13 +52,14 @@ def _limit(gone, rest):  # type: ignore[no-untyped-def]
 
 @kernel(fast=True)
 def judged_mean(  # type: ignore[no-untyped-def]
-    first, last, stack, count, class_weights, decoded, sky, noise2, zero, picture
+    first, last, stack, count, class_weights, decoded, sky, noise2, zero, unlike, picture
 ):
     """Write some bands of the picture (H, W, channels), ``zero`` (channels) added; return what was rejected.
 
     ``count`` (H, W) is the coverage, ``class_weights`` and ``decoded`` are what the classes and codes in keys
     stand for, ``sky`` and ``noise2`` (channels) the background's level and the variance of a value of weight
-    one. 0 where nothing was seen.
+    one. Values may be off by ``unlike`` slopes more, where these are more than noise. 0 where nothing was
+    seen.
     """
     height, width, channels = picture.shape
     mean, m2 = np.empty(width, np.float32), np.empty(width, np.float32)
@@ -124,7 +126,8 @@ def judged_mean(  # type: ignore[no-untyped-def]
                         for i in range(max(x - 1, 0), min(x + 2, width)):
                             steepest = max(steepest, abs(calm[j - before, i] - here))
                     signal = _SEEING_SCATTER * (here - level)
-                    step = _SLOPE_SCATTER * steepest
+                    flat = _FLAT_SIGMA * np.sqrt(quiet / w0)
+                    step = _SLOPE_SCATTER * steepest + unlike * max(steepest - flat, np.float32(0))
                     w, m, s = w0, m0, s0
                     two_high = False
                     if n >= 4:

@@ -10,8 +10,11 @@ from numerics.compiling import kernel
 EDGE = np.float32(50.0)
 """In noises: what is brighter by less rings by little more than one, 3 % of it, two pixels away."""
 
-_SHARE = np.float32(0.005)
-"""Stars of FWHM 2 px and more that are not saturated ring by about this share of their peaks at most."""
+_SHARE = np.float32(0.02)
+"""Stars of FWHM 2 px and more that are not saturated ring by less than this share of their peaks."""
+
+_DIP = np.float32(3.0)
+"""In noises: no star's faint ringing makes a place darker than that below its neighbours."""
 
 _NEAR_TOP = np.float32(0.97)
 _MOST_NEAR_TOP = 2
@@ -26,7 +29,7 @@ def hold(piece, region, taps, noise, bright, values) -> None:  # type: ignore[no
 
     An edge is a pixel that is much brighter than a place's neighbours, among the ``taps`` × ``taps`` of which
     its value is made, while that value is off the neighbours by more than ``noise``. A star's own peak is one
-    of the neighbours, and is left alone; so is the faint ringing of stars that are not saturated. Only places
+    of the neighbours, and is left alone; so is what little other stars ring, but for dark dips. Only places
     near pixels of more than ``bright`` are looked at.
     """
     height, width = values.shape
@@ -50,6 +53,8 @@ def hold(piece, region, taps, noise, bright, values) -> None:  # type: ignore[no
                     edge, flat = _edge(piece, taps, i, j, held)
                     if edge > EDGE * noise and (flat or off > _SHARE * edge):
                         values[v, u] = held
+                    elif edge > EDGE * noise and value < held:
+                        values[v, u] = max(value, held - _DIP * noise)
 
 
 @kernel(fast=True)

@@ -49,6 +49,24 @@ def shape_of(frame):  # type: ignore[no-untyped-def]
     return frame.raw.shape if frame.raw.size else frame.plane.shape
 
 
+@kernel()
+def plane_of(frame, number):  # type: ignore[no-untyped-def]
+    """One of three planes that lie one below the other in a frame, as a frame."""
+    rows, columns = shape_of(frame)
+    height = rows // 3
+    top, bottom = number * height, (number + 1) * height
+    first, last = first_at(frame.places, top * columns), first_at(frame.places, bottom * columns)
+    return Frame(
+        frame.raw[top:bottom],
+        frame.plane[top:bottom],
+        frame.pedestal[top:bottom],
+        frame.response[top:bottom],
+        frame.places[first:last] - top * columns,
+        frame.values[first:last],
+        frame.shift,
+    )
+
+
 @kernel(inline=True)
 def gain(response):  # type: ignore[no-untyped-def]
     """What undoes a pixel's response."""
@@ -105,12 +123,13 @@ def calibrate_row(frame, y, left, target):  # type: ignore[no-untyped-def]
 
 @kernel(fast=True)
 def load(  # type: ignore[no-untyped-def]
-    frame, x0, y0, turn, scratch
+    frame, x0, y0, turn, period, scratch
 ):
     """Fill ``scratch`` with calibrated pixels, whose (p, q) is (x0, y0) + turn · (p, q) of the frame.
 
     ``turn`` is a signed permutation, so that a frame that lies upside down is read so. Beyond the frame's
-    edges the nearest pixel stands. Returns whether a pixel is without a value, and the largest.
+    edges the nearest pixel stands that is a multiple of ``period`` away: of a mosaic, one of the same
+    colour. Returns whether a pixel is without a value, and the largest.
     """
     raw, plane, pedestal, response = frame.raw, frame.plane, frame.pedestal, frame.response
     height, width = shape_of(frame)
@@ -121,12 +140,12 @@ def load(  # type: ignore[no-untyped-def]
     upright = turn[0, 0] == 1 and turn[1, 1] == 1
     pixels = scratch if upright else np.empty((bottom - top + 1, right - left + 1), np.float32)
     for q in range(pixels.shape[0]):
-        y = min(max(top + q, 0), height - 1)
+        y = _within(top + q, height, period)
         if left >= 0 and right < width:
             calibrate_row(frame, y, left, pixels[q])
         else:
             for p in range(pixels.shape[1]):
-                x = min(max(left + p, 0), width - 1)
+                x = _within(left + p, width, period)
                 pixels[q, p] = calibrated(raw, plane, pedestal, frame.shift, response, y, x)
     _patch(frame.places, frame.values, width, left, top, right, bottom, pixels)
     total = np.float32(0)
@@ -143,6 +162,16 @@ def load(  # type: ignore[no-untyped-def]
     for p in range(len(peaks)):
         largest = max(largest, peaks[p])
     return total != np.float32(0), largest
+
+
+@kernel(inline=True)
+def _within(place, size, period):  # type: ignore[no-untyped-def]
+    """The nearest place of a frame's row or column that is a multiple of ``period`` away."""
+    if place < 0:
+        return min(place + (period - 1 - place) // period * period, size - 1)
+    if place >= size:
+        return max(place - (place - size + period) // period * period, 0)
+    return place
 
 
 @kernel()

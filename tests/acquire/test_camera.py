@@ -246,6 +246,21 @@ async def test_an_image_of_another_exposure_is_not_the_one_ordered(driver: Drive
         await driver.expose()
 
 
+async def test_a_camera_s_own_raw_file_is_taken_as_it_came(driver: Driver) -> None:
+    sent = b"II*\0\x10\0\0\0CR\2\0" + bytes(1000)
+
+    def raw(name: str, values: Values) -> None:
+        if name == "CCD_EXPOSURE":
+            driver.exposure("Busy", 0.5)
+            driver.link.blob(NAME, sent)
+            driver.exposure("Ok", 0)
+        else:
+            driver.obey(name, values)
+
+    driver.link.driver = raw
+    assert (await driver.expose()).fits == sent
+
+
 def _alert(driver: Driver) -> None:
     driver.link.say(NAME, "the sensor is gone")
     driver.exposure("Alert", 0)
@@ -270,6 +285,11 @@ def _jpeg(driver: Driver) -> None:
     driver.exposure("Ok", 0)
 
 
+def _real_jpeg(driver: Driver) -> None:
+    driver.link.blob(NAME, b"\xff\xd8\xff\xe1" + bytes(400))
+    driver.exposure("Ok", 0)
+
+
 def _no_blob(driver: Driver) -> None:
     driver.exposure("Ok", 0)
 
@@ -286,6 +306,7 @@ def _silence(driver: Driver) -> None:
         (_short, "the image came short: 100 of 5760 bytes"),
         (_empty, "the image came short: 0 of 0 bytes"),
         (_jpeg, "no whole FITS file"),
+        (_real_jpeg, r"JPEG.*cannot be calibrated.*RAW or FITS"),
         (_no_blob, "the image of an exposure of 1 s has not happened within 31 s"),
         (_silence, "the image of an exposure of 1 s has not happened within 31 s"),
     ],

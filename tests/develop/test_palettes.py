@@ -107,6 +107,33 @@ def test_a_line_that_is_not_there_stays_noise() -> None:
     assert np.abs(picture[..., 0][(radius() < 40) & (stars() < 0.1)]).mean() < 3 * NOISE
 
 
+@pytest.mark.parametrize("scnr", [0.0, 1.0])
+@pytest.mark.parametrize("share", [0.04, 0.1, 0.3])
+def test_the_sky_is_neutral_where_ha_fills_nearly_all_of_the_picture(share: float, scnr: float) -> None:
+    """Ha's densest values are nebula then; SII and OIII are as faint and as local as ever."""
+    y = np.mgrid[: SHAPE[0], : SHAPE[1]][0]
+    dark = y < share * SHAPE[0]
+    stacks: dict[str | None, Layer] = {
+        name: Layer(each.pixels.copy(), each.coverage) for name, each in STACKS.items()
+    }
+    stacks["H-alpha 7nm"].pixels[~dark] += 200.0
+    picture = made(stacks, "SHO", scnr)
+    red, green, blue = (float(np.median(picture[..., channel][dark])) for channel in range(3))
+    assert max(abs(red - green), abs(blue - green)) < 0.05 * 200.0
+    if scnr == 0:
+        assert float(np.median(picture[..., 1][~dark])) == pytest.approx(200.0, rel=0.1)
+
+
+def test_a_gradient_of_the_sky_is_not_taken_for_nebula() -> None:
+    y = np.mgrid[: SHAPE[0], : SHAPE[1]][0]
+    stacks: dict[str | None, Layer] = {
+        name: Layer((each.pixels + np.float32(8 * y / SHAPE[0])).astype(np.float32), each.coverage)
+        for name, each in STACKS.items()
+    }
+    plain, sloped = made(STACKS, "SHO"), made(stacks, "SHO")
+    assert np.median(sloped[:40] - plain[:40], axis=(0, 1)) == pytest.approx([0, 0, 0], abs=12)
+
+
 @settings(max_examples=12, deadline=None)
 @given(st.permutations(list(STACKS)), st.sampled_from(sorted("".join(p) for p in permutations("SHO"))))
 def test_neither_the_order_of_the_stacks_nor_of_the_letters_changes_a_line(

@@ -103,7 +103,7 @@ class Before:
         def say(message: str, level: str = "warning") -> None:
             said.append((message, level))
 
-        values: dict[str, Any] = {"done": frozenset(), "root": self.root, "busy_is_ours": False} | more
+        values: dict[str, Any] = {"done": frozenset(), "disk_of": self.root, "busy_is_ours": False} | more
         checking = check_night(plan, self.fake.devices, say=say, clock=self.clock, **values)
         asyncio.run(self.clock.run(checking))
         return said
@@ -161,7 +161,13 @@ def test_what_is_defined_late_is_waited_for(before: Before) -> None:
 
     async def check() -> None:
         await check_night(
-            plan, devices, done=done, root=before.root, busy_is_ours=False, say=lambda *_: None, clock=Late()
+            plan,
+            devices,
+            done=done,
+            disk_of=before.root,
+            busy_is_ours=False,
+            say=lambda *_: None,
+            clock=Late(),
         )
 
     asyncio.run(clock.run(check()))

@@ -17,6 +17,7 @@ from library.importing.take import take_in
 from library.masters import build_masters
 from library.reading import read_frame
 from library.store import Library
+from tests.library.foreign import write_ser
 from tests.livestack.sky import Sky, motion, quantised
 from tui.cli import main
 
@@ -172,14 +173,23 @@ def test_a_short_dark_may_be_a_bias(tmp_path: Path) -> None:
     assert report["subs"][0]["background_adu"] == pytest.approx(400, abs=5)
 
 
+def test_each_frame_of_a_sequence_of_darks_counts(tmp_path: Path) -> None:
+    subs = lights(tmp_path / "subs")
+    frames = [np.asarray(fits.getdata(path), np.uint16) for path in darks(tmp_path / "darks").iterdir()]
+    video = write_ser(tmp_path / "darks.ser", frames)
+    report = stack(tmp_path, subs, "--dark", video)
+    assert dark_of(report)["reasons"][0] == "darks.ser#1 and 3 more, combined"
+    assert unevenness(tmp_path / "out.fits") < 5
+
+
 def test_each_light_gets_the_dark_of_its_own_exposure(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Darks of two exposures are two masters, and never one."""
     folder = darks(tmp_path / "darks")
-    darks(tmp_path / "darks", exposure_s=300.0, glow=5.0)
+    darks(tmp_path / "darks", exposure_s=180.0, glow=3.0)
     subs = lights(tmp_path / "subs")
-    for path in lights(tmp_path / "long", n=2, glow=5.0, EXPTIME=300.0).iterdir():
+    for path in lights(tmp_path / "long", n=2, glow=3.0, EXPTIME=180.0).iterdir():
         path.rename(subs / f"l{path.name}")
     report = stack(tmp_path, subs, "--dark", folder, "--keep-all")
     assert "warning" not in capsys.readouterr().err

@@ -32,7 +32,7 @@ def night(tmp_path: Path) -> Path:
     write(folder / "f.fits", ("IMAGETYP", "FLAT", ""))
     write(folder / "m.fits", ("IMAGETYP", "Dark Frame", ""), ("NCOMBINE", 20, ""))
     write(folder / "s.fits", ("IMAGETYP", "Light Frame", ""), ("STACKCNT", 1, ""))
-    write(folder / "rgb.fits", ("IMAGETYP", "Light Frame", ""), planes=3)
+    write(folder / "rgb.fits", ("IMAGETYP", "Light Frame", ""), ("PALETTE", "SHO", ""), planes=3)
     (folder / "notes.txt").write_text("clear skies")
     return folder
 
@@ -45,7 +45,7 @@ def test_a_folders_lights_by_their_paths_and_what_else_lies_there_in_one_line(ni
         "z.fits",
     ]
     assert found.left_out == {
-        "darks": 2, "flats": 1, "masters": 1, "stacks": 1, "colour pictures": 1, "files that are no FITS": 1,
+        "darks": 2, "flats": 1, "masters": 1, "stacks": 1, "colour pictures": 1, "other files": 1,
     }  # fmt: skip
     told = found.told()
     assert told is not None
@@ -77,9 +77,9 @@ def test_a_name_with_brackets_is_a_name_before_it_is_a_pattern(tmp_path: Path) -
 
 def test_nothing_found_is_told(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(FirstlightError, match=r"empty: no FITS file is in it"):
+    with pytest.raises(FirstlightError, match=r"empty: no frame is in it"):
         find_lights([tmp_path / "empty"])
-    with pytest.raises(FirstlightError, match=r"\*\.fits: no FITS file matches"):
+    with pytest.raises(FirstlightError, match=r"\*\.fits: no frame matches"):
         find_lights([tmp_path / "*.fits"])
 
 

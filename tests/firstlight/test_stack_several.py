@@ -59,7 +59,7 @@ def test_each_filter_gets_a_stack_on_one_geometry_and_together_they_make_a_colou
     assert isinstance(told[0], Begun)
     assert told[0].filters == ("R", "G", "B")
     again = stack_files([tmp_path / "night", tmp_path], job, told.append)
-    assert (again.accepted, again.left_out) == (9, {"stacks": 3, "files that are no FITS": 4})
+    assert (again.accepted, again.left_out) == (9, {"stacks": 3, "8-bit PNG pictures": 3})
 
 
 def test_flats_go_with_their_filters(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from library.reading import adu_notes, read_frame, read_rows
 from library.stacked import open_frames
 from library.store import Library
 from library.windows import open_pixels
+from tests.library.foreign import write_tiff, write_xisf
 
 ADU = np.random.default_rng(0).normal(900, 30, (24, 36)).round()
 
@@ -52,6 +53,23 @@ def test_floats_of_nought_to_one_are_adu_however_they_are_read(
     np.testing.assert_allclose(
         read_frame(path).pixels, ADU / 65535, rtol=1e-6
     )  # as stored, where that counts
+
+
+@pytest.mark.parametrize("suffix", [".xisf", ".tif"])
+def test_floats_of_other_formats_too(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    (write_xisf if suffix == ".xisf" else write_tiff)(path, (ADU / 65535).astype("f4"))
+    for pixels in every_way(path):
+        np.testing.assert_allclose(pixels, ADU[4:9], atol=0.01)
+    assert read_frame(path, in_adu=True).notes == (NORMALISED,)
+    np.testing.assert_allclose(read_frame(path).pixels, ADU / 65535, rtol=1e-6)
+
+
+def test_a_pedestal_is_taken_off_words_of_another_format(tmp_path: Path) -> None:
+    keywords = {"CALSTAT": "'BD'", "PEDESTAL": "-100"}
+    path = write_xisf(tmp_path / "a.xisf", ADU.astype(np.uint16), keywords)
+    for pixels in every_way(path):
+        np.testing.assert_array_equal(pixels, ADU[4:9] - 100)
 
 
 def test_tiles_of_floats_too(tmp_path: Path) -> None:

@@ -180,7 +180,7 @@ def test_values_that_are_no_values() -> None:
         "GAIN": "none",
         "FILTER": "  ",
         "XBINNING": 0,
-        "BAYERPAT": "TRUE",
+        "BAYERPAT": "None",
         "DATE-OBS": "0000-00-00",
         "OFFSET": True,
     }

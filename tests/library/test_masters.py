@@ -198,10 +198,18 @@ def test_what_differs_in_a_key_is_kept_apart(tmp_path: Path) -> None:
 
 
 def test_masters_of_one_plan(tmp_path: Path) -> None:
+    """A night's few darks are added to the day's many and do not take their place; its flats are its own."""
     with Library.open(tmp_path) as store:
-        shoot(store, FrameKind.DARK, 2, plan_id="a")
+        shoot(store, FrameKind.BIAS, 2, plan_id="a", exposure_s=0.0)
+        shoot(store, FrameKind.DARK, 4, plan_id="a")
+        shoot(store, FrameKind.FLAT, 4, 20_000.0, plan_id="a", exposure_s=2.0)
+        shoot(store, FrameKind.DARK, 2, plan_id="a", exposure_s=60.0)
+        assert len(build_masters(store, plan_id="a")) == 4
         shoot(store, FrameKind.DARK, 3, plan_id="b")
-        assert [r.meta.n_combined for r in build_masters(store, plan_id="b")] == [3]
+        shoot(store, FrameKind.FLAT, 3, 20_000.0, plan_id="b", exposure_s=2.0)
+        built = [(r.meta.kind, r.meta.n_combined) for r in build_masters(store, plan_id="b")]
+        assert built == [(FrameKind.DARK, 7), (FrameKind.FLAT, 3)]
+        assert build_masters(store, plan_id="b") == []
 
 
 def test_flats_without_their_bias_are_refused_with_the_reason(tmp_path: Path) -> None:

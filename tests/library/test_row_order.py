@@ -21,9 +21,10 @@ from library.dark_model import build_dark_models, synthesise_dark
 from library.defects import build_defect_maps, read_defects
 from library.frames import FrameKind, FrameMeta, FrameRecord
 from library.importing.take import take_in
-from library.keywords import row_order_cards, shifted_pattern
+from library.keywords import row_order_cards
 from library.masters import build_masters
 from library.matching import match
+from library.mosaics import shifted
 from library.reading import read_frame, read_meta
 from library.store import Library
 from library.writing import encode_image, write_image
@@ -78,7 +79,7 @@ def test_a_mosaic_is_compared_as_it_lies_once_it_is_turned_over(height: int, tur
     light = dataclasses.replace(LIGHT, height=height, bayer_pattern="RGGB")
     same = {"row_order": BOTTOM, "height": height}
     fits = match([dark(bayer_pattern=turned, **same)], light).dark
-    other = match([dark(bayer_pattern=shifted_pattern(turned, 0, 1), **same)], light).dark
+    other = match([dark(bayer_pattern=shifted(turned, 0, 1), **same)], light).dark
     assert (fits.coverage, other.coverage) == (Coverage.ACCEPTABLE, Coverage.INCOMPATIBLE)
 
 

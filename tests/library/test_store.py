@@ -185,7 +185,7 @@ def test_a_damaged_file_in_the_way_is_left_alone(tmp_path: Path) -> None:
 
 def test_an_unusable_root_and_a_broken_or_newer_catalogue_are_explained(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(LibraryError, match="choose another --root"):
+    with pytest.raises(LibraryError, match="choose another folder"):
         Library.open(tmp_path / "file" / "sub")
     with Library.open(tmp_path):
         pass

@@ -98,11 +98,18 @@ def test_a_file_that_is_cut_short_or_gone_is_named(files: dict[str, Path], tmp_p
         open_pixels(path)
 
 
-def test_only_raw_frames_have_windows(tmp_path: Path) -> None:
-    path = tmp_path / "colour.fits"
-    fits.PrimaryHDU(np.zeros((3, 8, 9), np.float32)).writeto(path)
-    with pytest.raises(NotAFitsFileError, match="3 planes"):
-        open_pixels(path)
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_window_of_three_planes_is_that_of_each(packed: bool, tmp_path: Path) -> None:
+    planes = np.arange(3 * 8 * 9, dtype=np.uint16).reshape(3, 8, 9)
+    path = tmp_path / ("colour.fits.gz" if packed else "colour.fits")
+    fits.PrimaryHDU(planes).writeto(path)
+    frame = open_pixels(path)
+    assert frame.shape == (8, 9)
+    np.testing.assert_array_equal(frame.window(slice(2, 5), slice(3, 9)), planes[:, 2:5, 3:9])
+    path.write_bytes(b"")
+    if not packed:
+        with pytest.raises(NotAFitsFileError, match="cut short"):
+            frame.window(slice(0, 5), slice(0, 5))
 
 
 def test_a_full_disk_is_told(files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,11 +11,12 @@ from scipy.ndimage import maximum_filter
 from scipy.optimize import curve_fit
 from scipy.special import erf
 
+from livestack.demosaics import Demosaic
 from livestack.geometry import Matrix
 from livestack.kernels.keys import Coding
 from livestack.masters import Masters
 from livestack.normalise import Surface
-from livestack.placing import Demosaic, Placed
+from livestack.placing import Placed
 from livestack.planes import Light, Planes
 from livestack.survey import Patches, framed
 from livestack.warp import Bend, Warp

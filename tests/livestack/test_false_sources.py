@@ -232,11 +232,13 @@ def test_a_sub_under_a_cloud_is_not_stacked_on_its_warm_pixels() -> None:
     assert "warm pixels" in found.detail
 
 
-def test_columns_and_edges_of_the_sensor_do_not_hold_the_sky() -> None:
+@pytest.mark.parametrize("turn_deg", [0.0, 180.0])
+@pytest.mark.parametrize("n", [20, 200])
+def test_columns_and_edges_of_the_sensor_do_not_hold_the_sky(n: int, turn_deg: float) -> None:
     for seed in range(4):
-        for n, kind in ((200, columns), (200, edges)):
+        for kind in (columns, edges):
             rng = np.random.default_rng((seed, 12))
-            truth = motion(6.0, -8.0, 0.0, SHAPE)
+            truth = motion(6.0, -8.0, turn_deg, SHAPE)
             sub, reference, _ = Field(truth=truth, seed=seed, n_stars=50).seen()
             stay(rng, kind(rng, n, SHAPE), sub, reference)
             found = find_transform(sub.listed(rng), reference.listed(rng), motion(shape=SHAPE))

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from library.mosaics import RGB
 from livestack.engine import LiveStack, Sub
 from livestack.errors import NotAlignedError, StateError, UnknownSubError
 from livestack.events import SubAccepted, SubRejected
@@ -22,9 +23,10 @@ from livestack.grading import Limit, Rules
 from livestack.judges import GRADE
 from livestack.keeper import KeptStack
 from livestack.ledger import LINES, By
+from livestack.masters import prepare
 from livestack.stack import StackImage
 from tests.livestack.full_disk import no_file_beyond
-from tests.livestack.kept import assert_same, exposed, kept, night, pictures
+from tests.livestack.kept import SKY, assert_same, exposed, kept, night, pictures
 
 Pictures = dict[str | None, StackImage]
 
@@ -267,6 +269,28 @@ def test_out_and_back_is_as_if_never_out(tmp_path: Path) -> None:
         assert pictures(stack)["L"].subs == 4
         stack.put_back("02")
         assert_same(pictures(stack), wanted)
+
+
+def test_a_sub_of_three_planes_goes_out_and_back_with_its_masters(tmp_path: Path) -> None:
+    shape, grey = SKY.shape, night(4)
+    dark = np.full((3 * shape[0], shape[1]), 100, np.float32)
+    dark[shape[0] : 2 * shape[0]] = 130
+    masters = prepare(dark=dark, bayer_pattern=RGB)
+    subs = {
+        name: replace(each, pixels=np.dstack([each.pixels] * 3), masters=masters)
+        for name, each in grey.items()
+    }
+    wanted = stacked(tmp_path / "never", subs)
+    with kept(tmp_path / "out", subs.get) as (stack, told):
+        for each in subs.values():
+            stack.add(each)
+        stack.take_out("02", "a satellite")
+        assert pictures(stack)["L"].subs == 3
+        stack.put_back("02")
+        assert_same(pictures(stack), wanted)
+        assert not told.moved
+    levels = np.median(wanted["L"].pixels, axis=(0, 1))
+    np.testing.assert_allclose(levels - levels[0], [0, -30, 0], atol=1)
 
 
 @pytest.mark.parametrize("out", ["00", "02", "05"])

@@ -128,18 +128,18 @@ def test_what_flies_through_is_gone_from_long_and_short_subs_alike(hit: int) -> 
 
 
 @given(
-    st.lists(st.floats(0, 70_000), min_size=20, max_size=20), st.sampled_from([0.5, 200.0, 3000.0, 30_000.0])
+    st.lists(st.floats(0, 65_535), min_size=20, max_size=20), st.sampled_from([0.5, 200.0, 3000.0, 30_000.0])
 )
 @settings(max_examples=25, deadline=None)
 def test_a_value_is_coded_within_a_small_part_of_its_own_noise(values: list[float], sky: float) -> None:
-    """At one electron an ADU: about a sixth of it at most, and half an ADU near the sky."""
+    """At one electron an ADU: two fifths of it at most, and that at the ends alone; or half an ADU."""
     raw = np.zeros((32, 40), np.float32)
     raw[:20] = np.array(values, np.float32)[:, None]
     raw[20:] = np.linspace(max(sky - 500, 0), sky + 500, 12)[:, None]
     planes = Planes(raw.shape, 1, Coding.over([sky], 65_535))
     planes.add(held(shot(raw)).light())
     off = np.abs(planes.picture().pixels - raw)
-    assert (off <= 0.5 + 0.36 * np.sqrt(np.maximum(raw, sky / 2))).all()
+    assert (off <= 0.5 + 0.42 * np.sqrt(np.maximum(raw, sky / 2))).all()
 
 
 def test_exact_methods_take_weights_as_they_are() -> None:
@@ -214,6 +214,43 @@ def test_weights_are_the_squares_of_the_signal_to_noise_ratios() -> None:
     assert found[10.0] == 1.0
     for seconds in (512.0, 60.0):
         assert found[seconds] == pytest.approx(worth[seconds] / worth[10.0], rel=0.15)
+
+
+# Sharp subs among wide ones
+
+
+@pytest.mark.parametrize("bayer", [None, "RGGB"])
+@pytest.mark.parametrize(
+    "widths", [(3.0, 5.6, 5.6, 5.6, 5.6), (3.0, 3.0, 5.6, 5.6, 5.6), (3.0, 5.0, 3.0, 5.0)]
+)
+def test_sharp_subs_among_much_wider_ones_keep_their_flux(
+    widths: tuple[float, ...], bayer: str | None
+) -> None:
+    """And what flies through is gone all the same, but for one pixel in a hundred beside it in mosaics."""
+    sky = Sky(n_stars=30, seed=3, flux_range=(60_000.0, 300_000.0))
+    stack, rng = LiveStack(), np.random.default_rng(8)
+    for n, width in enumerate(widths):
+        frame = sky.expose(motion(0.7 * n, -0.4 * n), rng, fwhm_px=width)
+        placed = stack.place(taken(frame, str(n), bayer=bayer)).placed  # a trail might hide stars
+        assert placed is not None
+        if n == 1:
+            frame[200:204] += 3000
+        stack.again(taken(frame, str(n), bayer=bayer), placed)
+    pixels = stack.snapshot("L").pixels
+    grey = pixels if pixels.ndim == 2 else pixels.mean(axis=2)
+    grey = grey - np.median(grey)
+    y, x = np.mgrid[: sky.shape[0], : sky.shape[1]]
+    shares = []
+    for (px, py), flux in zip(sky.positions, sky.fluxes, strict=True):
+        others = np.hypot(*(sky.positions - (px, py)).T)
+        if 20 < px < 460 and 20 < py < 340 and abs(py - 201) > 25 and np.sort(others)[1] > 26:
+            shares.append(grey[(x - px) ** 2 + (y - py) ** 2 < 13**2].sum() / flux)
+    assert len(shares) >= 5
+    assert np.median(shares) == pytest.approx(1.0, abs=0.01)
+    far = np.min([np.hypot(x - px, y - py) for px, py in sky.positions], axis=0) > 15
+    trail = grey[195:209][far[195:209]]
+    assert abs(np.median(trail)) < 12
+    assert np.percentile(np.abs(trail), 99) < (40 if bayer is None else 240)  # a demosaic's own dips
 
 
 # A kept stack whose subs are too far apart for one window

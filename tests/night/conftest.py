@@ -11,19 +11,21 @@ from tests.night.nights import Night, kill_night
 
 
 @pytest.fixture(autouse=True)
-def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def own_home(own_settings: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A home folder of the test's own: what is remembered there is not the user's."""
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     monkeypatch.delenv("FIRSTLIGHT_ROOT", raising=False)
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Iterator[Path]:
-    """A root folder; whatever runs on it is killed in the end."""
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A root folder with the library of all nights; whatever runs on it is killed in the end."""
     folder = tmp_path / "root"
+    monkeypatch.setenv("FIRSTLIGHT_LIBRARY", str(folder))
     yield folder
     if (folder / "journal").is_dir():
         kill_night(folder)

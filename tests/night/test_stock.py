@@ -43,6 +43,8 @@ count = 4
 [calibration]
 bias = 4
 dark = 4
+[end]
+min_altitude_deg = -90
 """
 
 

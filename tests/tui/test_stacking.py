@@ -54,7 +54,7 @@ def test_json_is_one_object_a_line(tmp_path: Path, night: Path, capsys: pytest.C
     [
         ([], "name lights, or a folder to --watch"),
         (["{night}", "--watch", "{night}"], "name lights, or a folder to --watch"),
-        (["{night}/nothing*.fits"], "no FITS file matches"),
+        (["{night}/nothing*.fits"], "no frame matches"),
         (["{night}", "--method", "magic"], "--method: there is no method 'magic'; choose of mean, "),
         (["{night}", "--pixfrac", "0", "--drizzle", "2"], "--pixfrac is more than 0"),
         (["--watch", "{night}/nowhere"], "nowhere: cannot be watched"),
@@ -171,3 +171,15 @@ def test_ctrl_c_ends_a_watch_in_order(tmp_path: Path, night: Path) -> None:
     ended, said = ended_after(started("--watch", str(night), "-o", str(out)), 4, signal.SIGINT)
     assert ended == 0, said
     assert read_frame(out).header["STACKCNT"] == 4
+
+
+def test_bayer_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(2):
+        light(tmp_path / "night" / f"l{number}.fits", number, bayer="CYGM")
+    command = ["stack", str(tmp_path / "night"), "-o", str(tmp_path / "o.fits")]
+    assert main(command) == 2
+    assert "'CYGM' is none that is demosaiced" in capsys.readouterr().err
+    assert main([*command, "--bayer", "RGXB"]) == 2
+    assert "--bayer takes 4 letters" in capsys.readouterr().err
+    assert main([*command, "--bayer", "GBRG"]) == 0
+    assert read_frame(tmp_path / "o.fits").pixels.shape == (240, 320, 3)

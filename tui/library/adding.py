@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tui.library.options import json_option, opened, root_option
+from tui.library.options import json_option, library_option, opened
 
 if TYPE_CHECKING:
     from library.importing.rules import Rule
@@ -23,7 +23,10 @@ What is already here keeps its header. To have it otherwise, correct the library
 
 def register(add: Add) -> None:
     """Add the commands to the parser."""
-    command = add("add", help="take frames of others in: FITS, XISF, TIFF, files and folders")
+    command = add(
+        "add",
+        help="take frames of others in, files and folders: FITS, XISF, TIFF, PNG, SER, raw files of cameras",
+    )
     command.add_argument(
         "paths", nargs="+", type=Path, metavar="PATH", help="file, or folder and all below it"
     )
@@ -48,7 +51,7 @@ def register(add: Add) -> None:
     )
     command.add_argument("--override", action="store_true", help="--set and --from-name beat the headers")
     command.add_argument("--dry-run", action="store_true", help="tell what would be done, and do nothing")
-    root_option(command)
+    library_option(command)
     json_option(command)
     command.set_defaults(run=run, how="copy")
 
@@ -58,20 +61,21 @@ def register(add: Add) -> None:
         "--template", help="names in Ekos's or N.I.N.A.'s tokens (default: as in the library)"
     )
     command.add_argument("--kind", help="bias, dark, flat, flat_dark, light, defects or dark_model only")
-    root_option(command)
+    library_option(command)
     json_option(command)
     command.set_defaults(run=run_export)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Take the frames in, with a line for each that has something to tell; 1 if one was refused."""
-    from library.importing.files import find_files
+    from library.importing.files import find_files, names_of
     from library.importing.take import How, Outcome, take_in
 
     rules = _rules(arguments)
     found = find_files(arguments.paths)
     counts: Counter[Outcome] = Counter()
-    notes: defaultdict[str, list[str]] = defaultdict(list)
+    notes: defaultdict[str, list[Path]] = defaultdict(list)
+    failed = False
     with opened(arguments, begins=True) as library:
         taking = take_in(library, found.files, how=How(arguments.how), rules=rules, dry_run=arguments.dry_run)
         for number, imported in enumerate(taking, start=1):
@@ -83,18 +87,20 @@ def run(arguments: argparse.Namespace) -> int:
                 print("\n".join(_lines(imported)), flush=True)
                 _progress(f"{number} of {len(found.files)}")
             for note in imported.notes:
-                notes[note].append(imported.source.name)
+                notes[note].append(imported.source)
+            named = imported.source in arguments.paths
+            failed |= imported.outcome is Outcome.REFUSED or (imported.outcome is Outcome.LEFT and named)
     if not arguments.json:
         _clear_progress()
-        for note, names in notes.items():
-            print(f"{len(names)} × {note} ({', '.join(names[:3])}{' …' if len(names) > 3 else ''})")
+        for note, sources in notes.items():
+            print(f"{len(sources)} × {note} ({names_of(sources)})")
         summary = [f"{count} {outcome}" for outcome, count in counts.items()] or ["no frame found"]
-        if found.others:
-            summary.append(f"{found.others} other files left alone")
+        for sort, others in found.told().items():
+            summary.append(f"{len(others)} {sort} left alone ({names_of(others)})")
         print(", ".join(summary))
         if counts[Outcome.HERE] and (arguments.settings or arguments.rules or arguments.from_name):
             print(_KEEPS_ITS_HEADER)
-    return 1 if counts[Outcome.REFUSED] else 0
+    return int(failed)
 
 
 def run_export(arguments: argparse.Namespace) -> int:

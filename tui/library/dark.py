@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tui.library.options import json_option, opened, root_option
+from tui.library.options import json_option, library_option, opened
 
 if TYPE_CHECKING:
     from library.dark_model_file import DarkModel
@@ -28,7 +28,7 @@ def register(add: Add) -> None:
     command.add_argument("--offset", type=float, metavar="O", help="offset setting")
     command.add_argument("--binning", metavar="B", help="1, 2, 2x1 …")
     command.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.fits", help="the dark")
-    root_option(command)
+    library_option(command)
     json_option(command)
     command.set_defaults(run=run)
 

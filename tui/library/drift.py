@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from tui.library.options import json_option, opened, root_option
+from tui.library.options import json_option, library_option, opened
 
 if TYPE_CHECKING:
     from library.drift import Drift
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def register(add: Add) -> None:
     """Add the command to the parser."""
     command = add("drift", help="whether the newest darks, biases and flats differ from the older ones")
-    root_option(command)
+    library_option(command)
     json_option(command)
     command.set_defaults(run=run)
 

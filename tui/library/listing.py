@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tui.library.choosing import choosing_options, chosen, is_anything_chosen
-from tui.library.options import json_option, opened, root_option
+from tui.library.options import json_option, library_option, opened
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ def register(add: Add) -> None:
     command = add("list", help="the frames and masters in it")
     choosing_options(command)
     command.add_argument("--retired", action="store_true", help="retired ones, and why")
-    root_option(command)
+    library_option(command)
     json_option(command)
     command.set_defaults(run=run)
 

@@ -7,7 +7,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from tui.library.options import at_least_one, json_option, opened, root_option
+from tui.library.options import at_least_one, json_option, library_option, opened
 
 if TYPE_CHECKING:
     from library.frames import FrameRecord
@@ -49,7 +49,7 @@ def register(add: Add) -> None:
         metavar="MB",
         help="what combining may take (default: 512)",
     )
-    root_option(command)
+    library_option(command)
     json_option(command)
     command.set_defaults(run=run)
 

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tui.library.options import json_option, opened, root_option, wrapped
+from tui.library.options import json_option, library_option, opened, wrapped
 
 if TYPE_CHECKING:
     from library.coverage import Field, Match
@@ -35,7 +35,7 @@ def register(add: Add) -> None:
     """Add the command to the parser."""
     command = add("match", help="the masters that a light gets, and why these")
     command.add_argument("light", type=Path, metavar="LIGHT.fits", help="a light, or a flat")
-    root_option(command)
+    library_option(command)
     json_option(command)
     command.set_defaults(run=run)
 

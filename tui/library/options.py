@@ -14,10 +14,14 @@ if TYPE_CHECKING:
     from library.store import Library
 
 
-def root_option(command: argparse.ArgumentParser) -> None:
-    """``--root``: whose library it is."""
+def library_option(command: argparse.ArgumentParser) -> None:
+    """``--library``: which one; ``--root`` says the same, for a night that has a library of its own."""
     command.add_argument(
-        "--root", type=Path, metavar="DIR", help="whose library (default: $FIRSTLIGHT_ROOT or ~/firstlight)"
+        "--library",
+        "--root",
+        type=Path,
+        metavar="DIR",
+        help="which library (default: the library of all nights, docs/settings.md)",
     )
 
 
@@ -46,27 +50,27 @@ def wrapped(text: str, indent: str = "  ", hang: int = 2) -> list[str]:
     return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
 
 
-def root_of(arguments: argparse.Namespace, *, begins: bool = False) -> Path:
-    """The folder that ``--root`` names; it must exist unless the command ``begins`` a library.
+def library_of(arguments: argparse.Namespace, *, begins: bool = False) -> Path:
+    """The folder that ``--library`` names; it must exist unless the command ``begins`` a library.
 
     So that a slip in its name is told, and makes no empty library. Raises :class:`LibraryError`.
     """
-    from firstlight.config import default_root
+    from firstlight.config import default_library
     from library.errors import LibraryError
 
-    root: Path = (arguments.root or default_root()).resolve()
-    if not begins and not root.exists():
+    folder: Path = (arguments.library or default_library()).resolve()
+    if not begins and not folder.exists():
         raise LibraryError(
-            f"{root}: there is no such folder; check --root, or begin a library there with "
+            f"{folder}: there is no such folder; check --library, or begin a library there with "
             "`firstlight library add`"
         )
-    return root
+    return folder
 
 
 @contextmanager
 def opened(arguments: argparse.Namespace, *, begins: bool = False) -> Iterator[Library]:
-    """The library that ``--root`` names."""
+    """The library that ``--library`` names."""
     from library.store import Library
 
-    with Library.open(root_of(arguments, begins=begins)) as library:
+    with Library.open(library_of(arguments, begins=begins)) as library:
         yield library

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tui.library.options import json_option, opened, root_option, wrapped
+from tui.library.options import json_option, library_of, library_option, opened, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ def register(add: Add) -> None:
     plan = add("plan", help="what calibration a plan wants: there, missing, how many, how long")
     plan.add_argument("plan", type=Path, metavar="PLAN.toml", help="the night's plan")
     _need_options(plan)
-    root_option(plan)
+    library_option(plan)
     json_option(plan)
     plan.set_defaults(run=run_plan)
 
@@ -61,7 +61,7 @@ def register(add: Add) -> None:
         "--amp-glow", action="store_true", help="the camera glows: a gradient in its darks is no light leak"
     )
     shoot.add_argument("--indi", metavar="HOST:PORT", help="the INDI server (default 127.0.0.1:7624)")
-    root_option(shoot)
+    library_option(shoot)
     shoot.add_argument(
         "--headless", action="store_true", help="lines and a progress bar instead of the screen"
     )
@@ -176,7 +176,7 @@ def _row(item: Item) -> str:
 
 def run_shoot(arguments: argparse.Namespace) -> int:
     """Write the plan of the frames to be shot and run it as a session."""
-    from firstlight.config import DEFAULT_INDI, default_root, parse_address
+    from firstlight.config import DEFAULT_INDI, parse_address
     from firstlight.launch import SessionSpec
     from firstlight.shooting_plan import steps_left, write_plan
     from library.masters import build_masters
@@ -185,7 +185,7 @@ def run_shoot(arguments: argparse.Namespace) -> int:
 
     indi = arguments.indi or DEFAULT_INDI
     parse_address(indi)
-    root = (arguments.root or default_root()).resolve()
+    root = library_of(arguments, begins=True)
     plan = _shooting_plan(arguments, root)
     if plan is None:
         print("Nothing is missing.", file=sys.stderr)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from tui.library.options import json_option, opened, root_option
+from tui.library.options import json_option, library_option, opened
 
 if TYPE_CHECKING:
     from library.status import Cell, Setup, Status
@@ -28,7 +28,7 @@ _LEGEND = (
 def register(add: Add) -> None:
     """Add the command to the parser."""
     command = add("status", help="what there is for which temperature and exposure, and what is missing")
-    root_option(command)
+    library_option(command)
     json_option(command)
     command.set_defaults(run=run)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tui.library.choosing import choosing_options, chosen, is_anything_chosen
-from tui.library.options import json_option, opened, root_of, root_option
+from tui.library.options import json_option, library_of, library_option, opened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +43,7 @@ def register(add: Add) -> None:
         choosing_options(command)
         command.add_argument("--dry-run", action="store_true", help="only say which")
     for command, run in ((verify, _verify), (rebuild, _rebuild), (retire, _retire), (expire, _expire)):
-        root_option(command)
+        library_option(command)
         json_option(command)
         command.set_defaults(run=run)
 
@@ -86,7 +86,7 @@ def _rebuild(arguments: argparse.Namespace) -> int:
 
     meter = _Meter("read")
     started = time.monotonic()
-    folder = library_folder(root_of(arguments))
+    folder = library_folder(library_of(arguments))
     done = rebuild(folder, trust_files=arguments.trust_files, on_progress=meter.tell)
     seconds = time.monotonic() - started
     meter.clear()

@@ -1,0 +1,1 @@
+"""Readers of image files that are no FITS: a module for each format, behind one table of them."""
