@@ -13,6 +13,9 @@ from library.cards import HeaderError, HeaderUnit
 _MOST_DEFLATED, _MOST_PACKED = 1032, 16_384
 """No byte of deflate becomes more bytes than this, and no byte of a tile-compressed image in practice."""
 
+_MOST_COLUMNS = 999
+"""So many columns a table has at most, by the FITS standard."""
+
 _SLACK_BYTES = 1_000_000
 _SIZES = (8, 16, 32, 64)
 
@@ -57,6 +60,9 @@ def _bytes_there(stream: BinaryIO) -> tuple[int, int]:
 
 def _check_tiles(unit: HeaderUnit) -> None:
     """A row of the table is a tile, and there are as many as it takes to cover the image."""
+    columns = unit.integer("TFIELDS", 0)
+    if not 1 <= columns <= _MOST_COLUMNS:
+        raise HeaderError(f"its table of tiles has {columns} columns")
     tiles = 1
     for axis in range(1, unit.integer("ZNAXIS") + 1):
         length = unit.integer(f"ZNAXIS{axis}")

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import gzip
-import math
 import os
-import warnings
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from io import BufferedReader, BytesIO
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import numpy as np
 
 from library import adu
-from library.cards import Card, CardValue, HeaderError, HeaderUnit, padded, walk, with_cards
+from library.cards import Card, CardValue, HeaderError, HeaderUnit, walk, with_cards
+from library.compressed import read_compressed
 from library.decoding import Pixels, decode, decode_into, physical_dtype, scaling_of, stored_dtype
 from library.errors import NotAFitsFileError
 from library.extent import check_extent, check_memory
@@ -95,7 +94,8 @@ def read_picture(stream: BinaryIO, unit: HeaderUnit) -> tuple[Pixels, float | No
     if isinstance(stream, BufferedReader) and not unit.is_compressed_image:
         return _read_plain(stream, unit), plain_overscan_adu(stream, unit)
     if unit.is_compressed_image:
-        stored = _read_compressed(stream, unit)
+        shape = image_shape(unit)
+        stored = decode(read_compressed(stream, unit, shape), unit.values).reshape(shape)
     elif isinstance(stream, ForeignStream):
         stored = _read_foreign(stream, unit)
     else:
@@ -379,28 +379,6 @@ def _fill(stream: BinaryIO, stored: Pixels) -> Pixels:
             raise HeaderError(f"it is cut short: {filled} of {len(buffer)} bytes of pixels")
         filled += count
     return stored
-
-
-def _read_compressed(stream: BinaryIO, unit: HeaderUnit) -> Pixels:
-    from astropy.io import fits
-
-    stream.seek(unit.start)
-    raw = stream.read(unit.data_start - unit.start + padded(unit.data_size))
-    if len(raw) < unit.data_start - unit.start + unit.data_size:
-        raise HeaderError(f"it is cut short: {len(raw)} bytes of a compressed image")
-    empty_primary = fits.PrimaryHDU().header.tostring().encode("ascii")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # faulty cards of others are no news to our user
-        try:
-            whole = BytesIO(empty_primary + raw.ljust(padded(len(raw)), b"\0"))
-            with fits.open(whole, do_not_scale_image_data=True) as hdus:
-                stored = np.asarray(hdus[1].data)
-        except Exception as error:
-            raise HeaderError(f"its compressed image is damaged ({error})") from error
-    if stored.dtype.kind not in "iuf" or stored.size != math.prod(image_shape(unit)):
-        raise HeaderError(f"its compressed image is damaged ({stored.dtype.name} of {stored.shape})")
-    stored = stored.astype(stored.dtype.newbyteorder(">"), copy=False)
-    return decode(stored, unit.values).reshape(image_shape(unit))
 
 
 def _planes_last(pixels: Pixels) -> Pixels:
