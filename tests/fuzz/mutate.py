@@ -12,6 +12,7 @@ _NUMBERS = (
     "9223372036854775807", "99999999999999999999999", "1E300", "-1E300", "1E-300", "NaN", "INF", "1.5",
     "T", "F", "'x'", "''", "'", "", "1/0", "0x10", "1_000", "-0",
 )  # fmt: skip
+_WHOLE = (0, 1, 2, 3, 7, 8, 16, 255, 256, 32767, 65535, 65536, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, -1, -8)
 _WORDS = (
     *_NUMBERS, "true", "null", "[]", "{}", "[[]]", '""', '"\\u0000"', '"\\ud800"', '"x"', "nan", "-inf",
     "1e999", "9" * 400, "9" * 5000, "[" * 3000, '{"a":' * 3000, '"' + "x" * 20_000 + '"', "2026-13-41",
@@ -23,7 +24,9 @@ _VALUE = re.compile(rb'"[^"]*"|(?<=>)[^<]+(?=<)|[\w.+-]+|[<>/="]')
 
 
 def mutated(data: bytes, kind: str, rng: np.random.Generator) -> bytes:
-    """One to four faults in an input that was valid; ``kind`` is ``fits``, ``text``, ``xml`` or ``bytes``."""
+    """One to four faults in an input that was valid; ``kind`` is ``fits``, ``text``, ``xml``, ``numbers`` or
+    ``bytes``.
+    """
     for _ in range(int(rng.integers(1, 5))):
         if kind == "fits" and rng.random() < 0.75:
             data = _card(data, rng)
@@ -31,9 +34,22 @@ def mutated(data: bytes, kind: str, rng: np.random.Generator) -> bytes:
             data = _word(data, rng)
         elif kind == "xml" and rng.random() < 0.75:
             data = _value(data, rng)
+        elif kind == "numbers" and rng.random() < 0.75:
+            data = _number(data, rng)
         else:
             data = _bytes(data, rng)
     return data
+
+
+def _number(data: bytes, rng: np.random.Generator) -> bytes:
+    """Another number of one to eight bytes, most often where a file's tables lie: at its begin or end."""
+    size = int(rng.choice([1, 2, 2, 4, 4, 8]))
+    last = max(len(data) - size, 0)
+    ends = (int(rng.integers(min(last, 400) + 1)), last - int(rng.integers(min(last, 400) + 1)))
+    at = int(rng.integers(last + 1)) if rng.random() < 0.2 else int(rng.choice(ends))
+    value = int(rng.choice(np.array(_WHOLE, object))) if rng.random() < 0.7 else int(rng.integers(256))
+    new: bytes = (value % 256**size).to_bytes(size, "little" if rng.random() < 0.5 else "big")
+    return data[:at] + new + data[at + size :]
 
 
 def _bytes(data: bytes, rng: np.random.Generator) -> bytes:

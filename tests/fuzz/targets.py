@@ -37,6 +37,7 @@ from livestack.basis import read_basis
 from livestack.checkpoint import held_in
 from livestack.errors import LiveStackError
 from livestack.ledger import LINES, Ledger
+from tests.fuzz import formats
 from tests.library.frames import INDI_CARDS, fits_bytes, stamp
 
 OURS = (LibraryError, FirstlightError, AcquireError, LiveStackError)
@@ -86,9 +87,9 @@ def packed_fits() -> tuple[bytes, ...]:
     return tuple(made)
 
 
-def _read_fits(data: bytes, folder: Path) -> None:
+def _read_fits(data: bytes, folder: Path, name: str = "x.fits") -> None:
     (folder / "night").mkdir()
-    file = folder / "night" / "x.fits"
+    file = folder / "night" / name
     file.write_bytes(data)
     for read in (read_meta, read_overscan_adu, adu_notes, lambda path: read_frame(path, in_adu=True)):
         with suppress(*OURS):
@@ -107,6 +108,14 @@ def _read_fits(data: bytes, folder: Path) -> None:
                 raise AssertionError(imported.reason)
         library.find()
     rebuild(folder / "library")
+
+
+def _reads(name: str) -> Callable[[bytes, Path], None]:
+    return lambda data, folder: _read_fits(data, folder, name)
+
+
+def _read_png(data: bytes, folder: Path) -> None:
+    _read_fits(formats.summed(data), folder, "x.png")
 
 
 _PLAN = b"""\
@@ -347,6 +356,11 @@ def _read_xml(data: bytes, folder: Path) -> None:
 TARGETS = (
     Target("fits", "fits", plain_fits, _read_fits, 3.0),
     Target("packed fits", "fits", packed_fits, _read_fits, 3.0),
+    Target("xisf", "xml", formats.xisf, _reads("x.xisf")),
+    Target("tiff", "numbers", formats.tiff, _reads("x.tif")),
+    Target("ser", "numbers", formats.ser, _reads("x.ser")),
+    Target("png", "numbers", formats.png, _read_png),
+    Target("camera raw", "numbers", formats.dng, _reads("x.dng")),
     Target("plan", "text", lambda: (_PLAN,), _read_plan),
     Target("library.toml", "text", lambda: (_CONFIG,), _read_config),
     Target("journal", "text", _journal, _read_journal),

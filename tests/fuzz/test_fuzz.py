@@ -7,7 +7,7 @@ import pytest
 from tests.fuzz.running import feed, watched
 from tests.fuzz.targets import TARGETS, Target
 
-FEW, FEW_S, MANY, MANY_S = 12, 0.7, 100_000, 11.0
+FEW, FEW_S, MANY, MANY_S = 12, 0.7, 100_000, 7.0
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
