@@ -20,6 +20,7 @@ from firstlight.paths import Root
 from firstlight.snapshot import NightState, Sub
 from firstlight.state import reduce_all
 from firstlight.telling import figure
+from tui.terminal import say
 from tui.widgets.grades import COLUMNS, verdict
 
 ANSWER_S = 600.0
@@ -34,10 +35,10 @@ def subs(arguments: argparse.Namespace) -> int:
         if arguments.which:
             raise FirstlightError(f"subs list takes nothing more: leave out {arguments.which[0]}")
         for line in _json(state) if arguments.json else table(state):
-            print(line)
+            say(line)
         return 0
     ask = wish(arguments.what, arguments.which, state)
-    print(asyncio.run(_asked(root, ask)))
+    say(asyncio.run(_asked(root, ask)))
     return 0
 
 

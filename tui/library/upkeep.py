@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from tui.library.choosing import choosing_options, chosen, is_anything_chosen
 from tui.library.options import json_option, library_of, library_option, opened
+from tui.terminal import overwrite, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,14 +68,14 @@ def _verify(arguments: argparse.Namespace) -> int:
         for fault in verify(library.catalogue, within=within, on_progress=on_progress):
             faults += 1
             meter.clear()
-            print(
+            say(
                 json.dumps(asdict(fault))
                 if arguments.json
                 else f"{fault.path}: {fault.problem}; {fault.remedy}"
             )
     meter.clear()
     if not arguments.json:
-        print(f"{read.done} files read ({read.done_bytes / 1e9:.2f} GB), {faults or 'nothing'} wrong")
+        say(f"{read.done} files read ({read.done_bytes / 1e9:.2f} GB), {faults or 'nothing'} wrong")
     return 1 if faults else 0
 
 
@@ -91,18 +92,16 @@ def _rebuild(arguments: argparse.Namespace) -> int:
     seconds = time.monotonic() - started
     meter.clear()
     if arguments.json:
-        print(json.dumps({**asdict(done), "seconds": round(seconds, 3)}, default=str))
+        say(json.dumps({**asdict(done), "seconds": round(seconds, 3)}, default=str))
         return 0
-    print(
-        f"{done.frames} frames, {done.masters} masters in {seconds:.1f} s; digests computed: {done.digested}"
-    )
+    say(f"{done.frames} frames, {done.masters} masters in {seconds:.1f} s; digests computed: {done.digested}")
     if done.moved_aside:
-        print(f"the damaged catalogue lies at {done.moved_aside}; delete it when you like")
+        say(f"the damaged catalogue lies at {done.moved_aside}; delete it when you like")
     for path in done.refused:
-        print(f"{path}: refused: {done.reasons[path]}")
+        say(f"{path}: refused: {done.reasons[path]}")
     for path in done.missing:
         told = "forgotten" if arguments.trust_files else "`--trust-files` forgets it"
-        print(f"{path}: it is gone; restore it from a backup ({told})")
+        say(f"{path}: it is gone; restore it from a backup ({told})")
     return 0
 
 
@@ -168,15 +167,15 @@ def _tell(library: Library, records: Sequence[FrameRecord], arguments: argparse.
     paths = [each.path.relative_to(library.folder).as_posix() for each in records]
     if arguments.json:
         for path in paths:
-            print(json.dumps({"path": path, "done": None if arguments.dry_run else done}))
+            say(json.dumps({"path": path, "done": None if arguments.dry_run else done}))
         return
     for path in paths:
-        print(path)
+        say(path)
     if done == "retired":
         for master in _made_of_these_alone(library, records):
-            print(f"{master.path.name} was made of such frames alone and stays in use; retire it too:")
-            print(f"  firstlight library retire {master.path.relative_to(library.folder).as_posix()}")
-    print(f"{len(paths)} {'would be ' * arguments.dry_run}{done}; no file is deleted")
+            say(f"{master.path.name} was made of such frames alone and stays in use; retire it too:")
+            say(f"  firstlight library retire {master.path.relative_to(library.folder).as_posix()}")
+    say(f"{len(paths)} {'would be ' * arguments.dry_run}{done}; no file is deleted")
 
 
 def _made_of_these_alone(library: Library, retired: Sequence[FrameRecord]) -> list[FrameRecord]:
@@ -210,10 +209,10 @@ class _Meter:
         """Say it, not too often."""
         if sys.stderr.isatty() and time.monotonic() - self._told > _TOLD_EVERY_S:
             self._told, self._shown = time.monotonic(), True
-            print(f"\r{self._verb} {done} of {total}  {more}\x1b[K", end="", file=sys.stderr, flush=True)
+            overwrite(f"{self._verb} {done} of {total}  {more}")
 
     def clear(self) -> None:
         """Make room for a line of its own."""
         if self._shown:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            overwrite()
             self._shown = False
