@@ -1,7 +1,7 @@
 """Tile-compressed FITS images: decoded by astropy, once their tables and tiles are what they claim to be.
 
-Two of its decoders (HCOMPRESS_1 and PLIO_1) trust the sizes that a tile itself tells: a damaged one makes
-them write or read beyond their memory. So these sizes are compared with the table's before a tile is decoded.
+Three of its decoders (RICE_1, HCOMPRESS_1 and PLIO_1) trust the sizes that a header or a tile tells: damaged
+ones make them write or read beyond their memory. So these are looked at before a tile is decoded.
 """
 
 from __future__ import annotations
@@ -11,16 +11,20 @@ import struct
 import warnings
 from collections.abc import Iterator
 from io import BytesIO
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from library.cards import HeaderError, HeaderUnit, padded
 
+if TYPE_CHECKING:
+    from astropy.io.fits import Header
+
 _HCOMPRESS_MAGIC = b"\xdd\x99"
 _HCOMPRESS_HEADER = struct.Struct(">2siiiq3B")
 _MOST_BIT_PLANES = 64
+_RICE_SETTINGS = {"BLOCKSIZE": range(1, 65_537), "BYTEPIX": (1, 2, 4, 8)}
 
 
 def read_compressed(stream: BinaryIO, unit: HeaderUnit, shape: tuple[int, ...]) -> NDArray[Any]:
@@ -39,7 +43,7 @@ def read_compressed(stream: BinaryIO, unit: HeaderUnit, shape: tuple[int, ...]) 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # faulty cards of others are no news to our user
         try:
-            _check_tiles(whole, unit)
+            _check_tiles(whole)
             with fits.open(BytesIO(whole), do_not_scale_image_data=True) as hdus:
                 stored = np.asarray(hdus[1].data)
         except Exception as error:
@@ -49,33 +53,45 @@ def read_compressed(stream: BinaryIO, unit: HeaderUnit, shape: tuple[int, ...]) 
     return stored.astype(stored.dtype.newbyteorder(">"), copy=False)
 
 
-def _check_tiles(whole: bytes, unit: HeaderUnit) -> None:
-    """Raise ``ValueError`` if a tile tells of other sizes than the table."""
+def _check_tiles(whole: bytes) -> None:
+    """Raise ``ValueError`` if the header or a tile tells of sizes that astropy's decoders do not look at.
+
+    The header is taken as astropy reads it: of two cards of a name, it may take another than we do.
+    """
     from astropy.io import fits
 
-    check = {"HCOMPRESS_1": _check_hcompress, "PLIO_1": _check_plio}.get(
-        str(unit.values.get("ZCMPTYPE") or "").strip().upper()
-    )
-    if check is None:
-        return
     with fits.open(BytesIO(whole), disable_image_compression=True) as hdus:
-        table = hdus[1].data
-        for tile, pixels in zip(table["COMPRESSED_DATA"], _tile_sizes(unit), strict=True):
+        header = hdus[1].header
+        compression = str(header.get("ZCMPTYPE"))
+        if compression.startswith("RICE"):
+            _check_rice(header)
+        check = {"HCOMPRESS_1": _check_hcompress, "PLIO_1": _check_plio}.get(compression)
+        if check is None:
+            return
+        tiles = hdus[1].data["COMPRESSED_DATA"]
+        for tile, pixels in zip(tiles, _tile_sizes(header), strict=True):
             if len(tile):
                 check(np.asarray(tile), pixels)
 
 
-def _tile_sizes(unit: HeaderUnit) -> Iterator[int]:
+def _tile_sizes(header: Header) -> Iterator[int]:
     """How many pixels each tile has, in the table's order; those at the edges have fewer."""
-    sides: list[list[int]] = []
-    for axis in range(unit.integer("ZNAXIS"), 0, -1):
-        length = unit.integer(f"ZNAXIS{axis}")
-        tile = unit.integer(f"ZTILE{axis}", length if axis == 1 else 1)
-        sides.append([min(tile, length - start) for start in range(0, length, tile)])
     sizes = np.ones(1, np.int64)
-    for lengths in sides:
-        sizes = np.multiply.outer(sizes, np.array(lengths)).ravel()
+    for axis in range(int(header["ZNAXIS"]), 0, -1):
+        length = int(header[f"ZNAXIS{axis}"])
+        tile = int(header.get(f"ZTILE{axis}", length if axis == 1 else 1))
+        sides = [min(tile, length - start) for start in range(0, length, tile)]
+        sizes = np.multiply.outer(sizes, np.array(sides)).ravel()
     return iter(sizes.tolist())
+
+
+def _check_rice(header: Header) -> None:
+    number = 1
+    while f"ZNAME{number}" in header:
+        name, value = str(header[f"ZNAME{number}"]).upper(), header.get(f"ZVAL{number}")
+        if name in _RICE_SETTINGS and value not in _RICE_SETTINGS[name]:
+            raise ValueError(f"{name} is {value!r}")
+        number += 1
 
 
 def _check_hcompress(tile: NDArray[Any], pixels: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import sys
 import time
 
@@ -17,6 +18,7 @@ def _say(text: str) -> None:
 
 def main() -> int:
     """Run it."""
+    faulthandler.enable()  # a decoder's crash tells where it was
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--inputs", type=int, default=10_000, metavar="N", help="in all (default 10,000)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="another one, other inputs")

@@ -65,3 +65,14 @@ def test_a_table_of_more_columns_than_fits_knows_is_refused(tmp_path: Path) -> N
     )
     with pytest.raises(NotAFitsFileError, match="columns"):
         read_frame(tmp_path / "x.fits")
+
+
+@pytest.mark.parametrize(
+    "card", [b"ZVAL2   =           2147483647", b"ZVAL2   = -1", b"ZVAL1   = 0", b"ZVAL1   = 1E300"]
+)
+def test_absurd_settings_of_rice_are_refused(tmp_path: Path, card: bytes) -> None:
+    data, _ = packed("RICE_1")
+    at = data.index(card[:8])
+    (tmp_path / "x.fits").write_bytes(data[:at] + card.ljust(80) + data[at + 80 :])
+    with pytest.raises(NotAFitsFileError, match=r"BLOCKSIZE|BYTEPIX"):
+        read_frame(tmp_path / "x.fits")
