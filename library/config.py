@@ -23,7 +23,8 @@ def config_section(root: Path, name: str) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise LibraryError(f"{file}: cannot be read: {error}; correct it or move it away") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise LibraryError(f"{file}: cannot be read: {reason}; correct it or move it away") from error
     if not isinstance(section, dict):
         raise config_error(root, name, f"is {section!r}, not a section")
     return section

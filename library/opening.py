@@ -37,6 +37,25 @@ def open_file(path: Path | str) -> BufferedReader:
     return file
 
 
+def refusal(path: Path | str) -> str | None:
+    """Why a path leads to no file that could ever be read, without opening it; ``None`` for one that may.
+
+    Nor is there a refusal for what is not there, or is hollow: it may be a file that is being written.
+    """
+    try:
+        _check_kind(os.stat(path), path)  # noqa: PTH116 - see above
+    except IsADirectoryError:
+        return "it is a folder, no file"
+    except OSError as error:
+        return error.strerror if error.errno in {errno.EINVAL, errno.ELOOP} else None
+    return None
+
+
+def resolved(path: Path | str) -> Path:
+    """The path without links, as far as they lead: one that leads round in a circle raises nothing."""
+    return Path(os.path.realpath(path))
+
+
 def read_file(path: Path | str, *, most_bytes: int = _MOST_TEXT_BYTES) -> bytes:
     """All bytes of a file of ours or of the user's settings; raises ``OSError`` as :func:`open_file`."""
     with open_file(path) as file:
@@ -51,11 +70,7 @@ def read_text(path: Path | str, *, errors: str = "strict") -> str:
 
 
 def _check(found: os.stat_result, path: Path | str) -> None:
-    if stat.S_ISDIR(found.st_mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    for is_kind, name in _KINDS:
-        if is_kind(found.st_mode):
-            raise OSError(errno.EINVAL, f"it is {name}, no file", str(path))
+    _check_kind(found, path)
     filled_bytes = found.st_blocks * _BLOCK_BYTES
     if found.st_size >= _LARGE_BYTES and filled_bytes * _HOLLOW < found.st_size:
         raise OSError(
@@ -63,3 +78,11 @@ def _check(found: os.stat_result, path: Path | str) -> None:
             f"it is hollow: {filled_bytes / 1e6:.1f} MB of its {found.st_size / 1e9:.1f} GB are there",
             str(path),
         )
+
+
+def _check_kind(found: os.stat_result, path: Path | str) -> None:
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    for is_kind, name in _KINDS:
+        if is_kind(found.st_mode):
+            raise OSError(errno.EINVAL, f"it is {name}, no file", str(path))

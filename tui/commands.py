@@ -8,6 +8,7 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from library.opening import resolved
 from tui.terminal import say, warn
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def demo(arguments: argparse.Namespace) -> int:
     from firstlight.launch import SessionSpec, Simulated
     from firstlight.paths import Root
 
-    root = Root((arguments.root or new_demo_root(datetime.now().astimezone())).resolve())
+    root = Root(resolved(arguments.root or new_demo_root(datetime.now().astimezone())))
     root.create()
     plan = root.path / "plan.toml"
     plan.write_text(plan_toml(arguments.subs), encoding="utf-8")
@@ -46,9 +47,9 @@ def run(arguments: argparse.Namespace) -> int:
     indi = arguments.indi or DEFAULT_INDI
     parse_address(indi)
     read_plan(arguments.plan)  # a mistake in it is told before anything starts
-    root = (arguments.root or default_root()).resolve()
+    root = resolved(arguments.root or default_root())
     library = library_for(root, arguments.library)
-    spec = SessionSpec(root=str(root), library=str(library), plan=str(arguments.plan.resolve()), indi=indi)
+    spec = SessionSpec(root=str(root), library=str(library), plan=str(resolved(arguments.plan)), indi=indi)
     return follow_session(spec, arguments)
 
 
@@ -57,7 +58,7 @@ def attach(arguments: argparse.Namespace) -> int:
     from firstlight.config import last_root
     from firstlight.paths import Root
 
-    return _follow(Root((arguments.root or last_root()).resolve()), arguments)
+    return _follow(Root(resolved(arguments.root or last_root())), arguments)
 
 
 def subs(arguments: argparse.Namespace) -> int:

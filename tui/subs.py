@@ -20,6 +20,7 @@ from firstlight.paths import Root
 from firstlight.snapshot import NightState, Sub
 from firstlight.state import reduce_all
 from firstlight.telling import figure
+from library.opening import resolved
 from tui.terminal import say
 from tui.widgets.grades import COLUMNS, verdict
 
@@ -29,7 +30,7 @@ ANSWER_S = 600.0
 
 def subs(arguments: argparse.Namespace) -> int:
     """List the subs of the newest night on a root, or ask its session to change something."""
-    root = Root((arguments.root or last_root()).resolve())
+    root = Root(resolved(arguments.root or last_root()))
     state = newest_night(root)
     if arguments.what == "list":
         if arguments.which:

@@ -29,6 +29,7 @@ from library.importing.rules import Rule, apply_rules
 from library.importing.source import Source, read_source
 from library.keywords import FRAME_ID, PLAN_ID, STEP_ID
 from library.naming import frame_path, master_path, numbered, safe_name
+from library.opening import resolved
 from library.reading import meta_of, read_frame
 from library.scan import digest_file
 from library.sidecars import read_sidecar, write_sidecar
@@ -112,8 +113,8 @@ def _each_frame(files: Iterable[Path]) -> Iterator[Path]:
 
 
 def _take(library: Library, file: Path, how: How, rules: Sequence[Rule], dry_run: bool) -> Imported:
-    if file.absolute().is_relative_to(library.folder) or file.resolve().is_relative_to(
-        library.folder.resolve()
+    if file.absolute().is_relative_to(library.folder) or resolved(file).is_relative_to(
+        resolved(library.folder)
     ):
         return Imported(source=file, outcome=Outcome.HERE, path=file, notes=("is a file of this library",))
     source = read_source(file)
@@ -240,7 +241,7 @@ def _link(source: Source, path: Path, cards: list[Card]) -> tuple[str, int]:
     make_folder(path.parent)
     if cards := [*read_sidecar(source.path), *cards]:
         write_sidecar(path, cards)
-    original = source.path.resolve()
+    original = resolved(source.path)
     try:
         os.link(original, path)
     except OSError:

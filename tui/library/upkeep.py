@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from library.opening import resolved
 from tui.library.choosing import choosing_options, chosen, is_anything_chosen
 from tui.library.options import json_option, library_of, library_option, opened
 from tui.terminal import overwrite, say
@@ -150,12 +151,12 @@ def _named(library: Library, names: Sequence[str]) -> list[FrameRecord]:
 
     records = library.find(retired=None)
     by_id = {each.meta.frame_id: each for each in records if each.meta.frame_id}
-    by_path = {each.path.resolve(): each for each in records}
+    by_path = {resolved(each.path): each for each in records}
     found = []
     for name in names:
         places = (library.folder / name, Path(name))
         record = by_id.get(name) or next(
-            (by_path[p.resolve()] for p in places if p.resolve() in by_path), None
+            (by_path[resolved(p)] for p in places if resolved(p) in by_path), None
         )
         if record is None:
             raise LibraryError(f"{name}: no frame of that path or id; `firstlight library list` has them all")
