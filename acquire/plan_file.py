@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from acquire.errors import PlanError
 from acquire.plan import Calibration, CameraSettings, DarkSet, End, Equipment, Lights, Options, Plan, Target
 from acquire.settings import Checked, fields_in_file, key_of
+from library.opening import read_text
 
 _SECTIONS: dict[str, type[Checked]] = {
     "equipment": Equipment,
@@ -28,7 +29,7 @@ _Part = TypeVar("_Part", bound=Checked)
 def read_plan(path: Path) -> Plan:
     """Read a plan. Raises :class:`PlanError`."""
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(read_text(path))
     except FileNotFoundError:
         raise PlanError(f"{path}: there is no such file") from None
     except OSError as error:

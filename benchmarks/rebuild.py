@@ -15,7 +15,7 @@ from astropy.io import fits
 from library.cards import Card
 from library.digests import Digest, append_digests
 from library.rebuilding import rebuild
-from library.scan import digest
+from library.scan import digest_file
 from library.store import Library, library_folder
 from library.writing import encode_image
 
@@ -51,7 +51,7 @@ def fill(folder: Path, count: int) -> list[Path]:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(b"".join(buffers))
         files.append(file)
-        digests[path] = Digest(digest(buffers), file.stat().st_size, f"frame-{number}")
+        digests[path] = Digest(digest_file(file), file.stat().st_size, f"frame-{number}")
     append_digests(folder, digests)
     return files
 

@@ -19,6 +19,7 @@ from firstlight.stack_output import write_picture
 from library.cards import Card
 from library.errors import LibraryError
 from library.keywords import kept_value
+from library.opening import resolved
 from library.reading import Frame, read_frame
 from library.writing import write_image
 
@@ -62,7 +63,7 @@ def compose_files(
     for path in (output, preview):
         if path is not None and not path.parent.is_dir():
             raise FirstlightError(f"{path}: its folder is not there; make it with: mkdir -p '{path.parent}'")
-        if path is not None and path.resolve() in {stack.resolve() for stack in stacks}:
+        if path is not None and resolved(path) in {resolved(stack) for stack in stacks}:
             raise FirstlightError(f"{path} is one of the stacks; name another file to write")
     layers: dict[str | None, Layer] = {}
     first: Frame | None = None

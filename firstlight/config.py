@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from firstlight.errors import FirstlightError
+from library.opening import read_text, resolved
 
 DEFAULT_INDI = "127.0.0.1:7624"
 _KEYS = ("library",)
@@ -52,11 +53,12 @@ def library_and_why() -> tuple[Path, str]:
 def _configured_library() -> Path | None:
     file = config_file()
     try:
-        settings = tomllib.loads(file.read_text("utf-8"))
+        settings = tomllib.loads(read_text(file))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise FirstlightError(f"{file}: cannot be read: {error}; correct it or move it away") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise FirstlightError(f"{file}: cannot be read: {reason}; correct it or move it away") from error
     for key in settings:
         if key not in _KEYS:
             close = difflib.get_close_matches(key, _KEYS, n=1)
@@ -95,13 +97,13 @@ def remember_root(root: Path) -> None:
     file = _last_root_file()
     with suppress(OSError):  # a home that cannot be written costs the convenience, no more
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(f"{root.resolve()}\n")
+        file.write_text(f"{resolved(root)}\n")
 
 
 def last_root() -> Path:
     """The root of the night that was started last, or the default one."""
-    with suppress(OSError):
-        if text := _last_root_file().read_text().strip():
+    with suppress(OSError, UnicodeDecodeError):
+        if text := read_text(_last_root_file()).strip():
             return Path(text)
     return default_root()
 

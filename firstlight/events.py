@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
 import types
 import typing
@@ -261,9 +262,11 @@ def decode(line: str | bytes) -> Stamped:
         data: dict[str, Any] = json.loads(line)
         cls = _TYPES[data["event"]]
         return Stamped(
-            time=datetime.fromisoformat(data["time"]), run=str(data["run"]), event=_build(cls, data)
+            time=datetime.fromisoformat(data["time"]).astimezone(UTC),
+            run=str(data["run"]),
+            event=_build(cls, data),
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise FirstlightError(f"not an event of this program: {line[:120]!r} ({error})") from error
 
 
@@ -283,6 +286,26 @@ def _value(hint: Any, value: Any) -> Any:
         return tuple(_value(typing.get_args(hint)[0], item) for item in value)
     if dataclasses.is_dataclass(hint) and isinstance(value, dict):
         return _build(typing.cast(type, hint), value)
-    if typing.get_origin(hint) in {types.UnionType, typing.Union} or value is None:
+    if value is None:
         return value
+    if typing.get_origin(hint) in {types.UnionType, typing.Union}:
+        kinds = [kind for kind in typing.get_args(hint) if kind is not types.NoneType]
+        if len(kinds) == 1:
+            return _value(kinds[0], value)
+        kinds = [kind for kind in kinds if isinstance(kind, type)]
+        if kinds and not any(_fits(kind, value) for kind in kinds):
+            raise TypeError(f"{value!r} is no {hint}")
+        return value
+    if isinstance(hint, type) and not _fits(hint, value):
+        raise TypeError(f"{value!r} is no {hint.__name__}")
     return float(value) if hint is float else value
+
+
+def _fits(kind: type, value: Any) -> bool:
+    """Whether JSON's value can be that of a field; kinds that JSON does not have are not judged."""
+    if kind is float:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return is_number and abs(value) < math.inf
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, kind) if kind in {str, bool} else True

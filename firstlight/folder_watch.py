@@ -17,6 +17,7 @@ from library.cards import HeaderUnit, padded, walk
 from library.errors import LibraryError, NotAFrameError
 from library.formats.stream import ForeignStream
 from library.formats.table import FRAME_SUFFIXES
+from library.opening import refusal
 from library.reading import open_image, says_thumbnail
 
 SETTLED_S = 1.0
@@ -107,7 +108,12 @@ class FolderWatch:
         return len(self._pending)
 
     def _look(self, entry: os.DirEntry[str]) -> _Seen:
-        status = os.stat(entry.path)  # noqa: PTH116  not the entry's own, which may be as old as the listing
+        try:
+            status = os.stat(entry.path)  # noqa: PTH116  not the entry's own, which may be as old as the listing
+        except OSError:
+            if refusal(entry.path) is None:
+                raise
+            status = entry.stat(follow_symlinks=False)  # of a link that leads round in a circle
         before = self._pending.get(entry.path)
         if before is not None and (before.size, before.mtime_ns) == (status.st_size, status.st_mtime_ns):
             return before
@@ -120,6 +126,8 @@ class FolderWatch:
             return False
         if quiet_s >= _GIVEN_UP_S:
             return True
+        if refusal(entry.path) is not None:
+            return True  # a pipe or the like will never be whole: whoever takes it will say so
         whole, filled = _state(Path(entry.path), seen.size)
         return whole and (filled or renamed or quiet_s >= _EMPTY_S)
 

@@ -14,6 +14,7 @@ from library.frames import FrameKind, FrameMeta, FrameRecord
 from library.importing.judge import frames_in_history, kind_of_name
 from library.keywords import kind_text, known_kind, says_master
 from library.master_groups import groups_of
+from library.opening import resolved
 from library.reading import adu_notes, is_float, meta_of, open_image
 
 LONGEST_BIAS_S = 1.0
@@ -73,7 +74,7 @@ def find_given(
                 warn(f"{error}; it is left out")
                 continue
             if reason is None:
-                files.setdefault(path.resolve(), path)
+                files.setdefault(resolved(path), path)
                 if remark is not None:
                     warn(f"{path}: {remark}")
             elif several:

@@ -15,6 +15,7 @@ from library.formats.table import FRAME_SUFFIXES, frames_in
 from library.frames import FrameKind, FrameMeta
 from library.importing.files import find_files, names_of, sort_of
 from library.mosaics import RGB
+from library.opening import resolved
 from library.reading import meta_of, open_image
 
 _PATTERN = frozenset("*?[")
@@ -97,15 +98,15 @@ def find_lights(arguments: Sequence[Path], *, but: Iterable[Path] = (), cards: S
     suffix. Each frame of a sequence is a light. ``but`` are our own results, ``cards`` what the user knows
     better than the headers. Raises FirstlightError for a pattern or a folder without a frame.
     """
-    lights, ours = Lights(tuple(cards)), {path.resolve() for path in but}
+    lights, ours = Lights(tuple(cards)), {resolved(path) for path in but}
     seen: set[Path] = set()
     for argument in arguments:
         for path in files_of(argument, lights.leave):
-            resolved = path.resolve()
-            if resolved not in seen and resolved not in ours:
+            real = resolved(path)
+            if real not in seen and real not in ours:
                 for frame in each_frame(path):
                     lights.add(frame, by_name=path == argument)
-            seen.add(resolved)
+            seen.add(real)
     return lights
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from firstlight.config import default_library
 from firstlight.errors import FirstlightError
+from library.opening import read_file, resolved
 from library.writing import write_durably
 
 _MARK = "night.json"
@@ -27,15 +28,15 @@ def library_for(root: Path, given: Path | None) -> Path:
     """
     begun = root if _has_library(root) else _marked(root)[1]
     if begun is None:
-        return (given or default_library()).resolve()
+        return resolved(given or default_library())
     if not _has_library(begun):
         if given is None or not _has_library(given):
             raise FirstlightError(
                 f"{begun}: the library of the night on {root} is not there: mount its disk, or say with "
                 "--library where it is now"
             )
-        return given.resolve()
-    if given is not None and given.resolve() != begun:
+        return resolved(given)
+    if given is not None and resolved(given) != begun:
         raise FirstlightError(
             f"the night on {root} has its frames in the library of {begun}: leave --library out to go on "
             "there, or give another --root to begin another night"
@@ -64,7 +65,7 @@ def _has_library(folder: Path) -> bool:
 def _marked(root: Path) -> tuple[str, Path] | tuple[None, None]:
     file = root / _MARK
     try:
-        said = json.loads(file.read_bytes())
+        said = json.loads(read_file(file))
         night, library = said["night"], Path(said["library"])
     except (FileNotFoundError, NotADirectoryError):
         return None, None

@@ -15,6 +15,7 @@ from firstlight.stack_report import Said, Working
 from firstlight.stack_run import StackRun
 from library.cards import Card
 from library.errors import LibraryError
+from library.opening import resolved
 from library.reading import read_frame, read_meta
 from livestack.calibrate import settled_at
 from livestack.comet_motion import Mark, Motion, Sightings, find_motion, middle_of, motion_by
@@ -57,7 +58,7 @@ def comet_places(texts: Sequence[str]) -> tuple[Place, ...]:
                 f"--comet is X,Y@FILE, given twice or more, or {AUTO}; not {text}"
             ) from None
         places.append(Place(x, y, Path(path)))
-    if len({place.path.resolve() for place in places}) < 2:
+    if len({resolved(place.path) for place in places}) < 2:
         raise FirstlightError(f"--comet wants the comet's place in two lights or more, or {AUTO}")
     return tuple(places)
 
@@ -103,14 +104,14 @@ class CometMode:
 
     def _marks(self, name: str | None, sources: Sequence[StoredSub]) -> list[Mark]:
         """The marks on the reference. The lights marked may be of other filters."""
-        wanted = {place.path.resolve() for place in self._marked}
-        warps = {one.path.resolve(): one.placed.warp for one in sources if one.path.resolve() in wanted}
+        wanted = {resolved(place.path) for place in self._marked}
+        warps = {resolved(one.path): one.placed.warp for one in sources if resolved(one.path) in wanted}
         for other in self._run.work.names:
             if other != name and len(warps) < len(wanted):
                 warps |= {path: warp for path, warp in self._warps(other).items() if path in wanted}
         marks = []
         for place in self._marked:
-            warp = warps.get(place.path.resolve())
+            warp = warps.get(resolved(place.path))
             if warp is None:
                 raise FirstlightError(
                     f"--comet: {place.path} is none of the lights that were stacked; mark others"
@@ -122,7 +123,7 @@ class CometMode:
     def _warps(self, name: str | None) -> dict[Path, Warp]:
         kept = self._run.stack(name)
         found = {
-            Path(path).resolve(): kept.placed(path).warp
+            resolved(path): kept.placed(path).warp
             for path, entry in kept.entries.items()
             if entry.standing.inside
         }

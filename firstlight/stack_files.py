@@ -19,6 +19,7 @@ from firstlight.stack_report import Begun, Remaining, Said, StackReport, SubDone
 from firstlight.stack_results import Results, finish
 from firstlight.stack_run import StackRun, read_ahead
 from firstlight.stack_work import WorkFolder
+from library.opening import resolved
 from livestack.warm import FIRST, ensure
 
 Tell = Callable[[Told], None]
@@ -95,9 +96,9 @@ def _by_filter(found: Lights, tell: Tell) -> ByFilter:
 
 
 def _check_without(found: Lights, job: StackJob) -> None:
-    lights = {path.resolve() for path in found.metas} if job.without else set()
+    lights = {resolved(path) for path in found.metas} if job.without else set()
     for path in job.without:
-        if path.resolve() not in lights:
+        if resolved(path) not in lights:
             raise FirstlightError(f"--without {path}: it is none of the lights")
 
 

@@ -23,6 +23,7 @@ from library.cards import Card
 from library.cutting import Extent
 from library.errors import LibraryError
 from library.mosaics import RGB, evident_cell_px, unusable
+from library.opening import resolved
 from library.reading import Frame, read_frame, read_meta
 from library.windows import Spool
 from livestack.engine import Settings, Sub
@@ -192,10 +193,10 @@ class StackRun:
     def judge(self, name: str | None) -> None:
         """Take out and put back what a hand wants, judge all by the whole night, and stack accordingly."""
         kept = self.stack(name)
-        without = {path.resolve() for path in self.job.without}
+        without = {resolved(path) for path in self.job.without}
         for path, entry in list(kept.entries.items()):
             standing = entry.standing
-            if Path(path).resolve() in without:
+            if resolved(path) in without:
                 if standing.inside or standing.by is not By.HAND:
                     kept.take_out(path, _BY_HAND)
             elif standing.by is By.HAND and not standing.inside:

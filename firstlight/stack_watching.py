@@ -23,6 +23,7 @@ from library.errors import LibraryError, NotAFrameError
 from library.formats.table import frames_in
 from library.frames import FrameMeta
 from library.importing.files import OTHERS, sort_of
+from library.opening import resolved
 
 POLL_S = 0.5
 LEAST_S = 5.0
@@ -66,8 +67,8 @@ def watch_folder(
     job = replace(job, wanted=job.wanted.found(warning_to(tell)))
     clock = clock or Clock()
     started = clock.now()
-    results = {path.resolve() for path in job.results()}
-    watch = FolderWatch(folder.resolve(), clock.now, but=results)
+    results = {resolved(path) for path in job.results()}
+    watch = FolderWatch(resolved(folder), clock.now, but=results)
     with WorkFolder(job) as work, ExitStack() as stack:
         _begin(work, job, tell)
         following = _Following(job, work, watch, tell, stop, until or Until(), clock, stack)
@@ -177,7 +178,7 @@ class _Following:
     def _leave(self, path: Path, sort: str, reason: str) -> None:
         names = list(self._work.names)
         ours = {*self._job.outputs(names).values(), *self._job.previews(names).values(), *self._job.results()}
-        if path.resolve() in {each.resolve() for each in ours}:
+        if resolved(path) in {resolved(each) for each in ours}:
             return
         self._left_out[sort] += 1
         self._tell(Said(message=f"{path.name} is left out: {reason}"))

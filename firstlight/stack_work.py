@@ -18,6 +18,7 @@ from firstlight.stack_job import StackJob, label
 from library.errors import LibraryError
 from library.formats.table import sequence_place
 from library.naming import safe_name
+from library.opening import resolved
 from library.writing import write_durably
 from livestack.dark_scaling import Scaling
 
@@ -198,7 +199,7 @@ def _settings(job: StackJob) -> dict[str, Any]:
         "version": _VERSION,
         "reference": _written(job.reference) if job.reference else None,
         "calibration files": [_written(path) for path in wanted.files],
-        "library": None if wanted.library is None else str(wanted.library.resolve()),
+        "library": None if wanted.library is None else str(resolved(wanted.library)),
         "dark scaling": wanted.optimise_dark,
         "mosaic": job.bayer,
         "demosaicing": job.demosaic,
@@ -209,7 +210,7 @@ def _settings(job: StackJob) -> dict[str, Any]:
 
 def _written(path: Path) -> list[str | int]:
     """A file, and when it was written last."""
-    return [str(path.resolve()), when_written_ns(path)]
+    return [str(resolved(path)), when_written_ns(path)]
 
 
 def _choice(told: dict[str, Any]) -> MasterChoice:

@@ -152,7 +152,8 @@ def _(event: acq.LightsOver) -> str:
 def _(event: acq.Closing) -> str:
     if event.outcome == "failed":
         return f"cannot {event.action} {event.device}: {event.reason}"
-    return _CLOSING[event.action, event.outcome].format(event.device)
+    told = _CLOSING.get((event.action, event.outcome), f"{event.action} of {{}}: {event.outcome}")
+    return told.format(event.device)
 
 
 @_tell.register

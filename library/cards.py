@@ -10,6 +10,9 @@ from typing import BinaryIO
 
 CARD = 80
 BLOCK = 2880
+_FARTHEST = 2**62
+"""No file reaches so far, and none can be asked to."""
+
 MAX_BLOCKS = 2000
 """A header of more than 72,000 cards is no header."""
 
@@ -128,6 +131,8 @@ def walk(stream: BinaryIO) -> Iterator[HeaderUnit]:
             return
         yield unit
         start = unit.data_start + padded(unit.data_size)
+        if start > _FARTHEST:
+            return
 
 
 def padded(size: int) -> int:

@@ -8,11 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from library.connection import connect, explained
+from library.connection import FILE, connect, damaged, explained
 from library.frames import FrameRecord
 from library.rows import Row, SqlValue, to_record
 
-FILE = "catalogue.sqlite"
+_MOST_REVISIONS = 2**53
+
+
+class RepeatedError(Exception):
+    """A path or a frame's id that has a row already; for those that enter frames."""
 
 
 class Catalogue:
@@ -47,15 +51,37 @@ class Catalogue:
             return self._connection.execute(query, values).fetchall()
 
     def records(self, condition: str, values: tuple[SqlValue, ...] = ()) -> list[FrameRecord]:
-        """Frames for which a condition of our own holds, oldest first."""
+        """Frames for which a condition of our own holds, oldest first.
+
+        Raises :class:`DamagedCatalogueError` for a row that cannot be one.
+        """
         query = f"SELECT * FROM frame WHERE {condition} ORDER BY date_obs, id"  # noqa: S608 - our own conditions
-        return [to_record(row, self.folder) for row in self.rows(query, values)]
+        rows = self.rows(query, values)
+        try:
+            return [to_record(row, self.folder) for row in rows]
+        except (ValueError, TypeError, IndexError, OverflowError) as error:
+            raise damaged(self.folder, f"a row is damaged ({error})") from error
+
+    def check(self) -> None:
+        """Raise :class:`DamagedCatalogueError` if its pages or its rows are not what SQLite wrote."""
+        (found,) = self.rows("PRAGMA integrity_check(1)")[0]
+        if found != "ok":
+            raise damaged(self.folder, str(found))
+        revisions = [row["masters"] for row in self.rows("SELECT masters FROM revision")]
+        if len(revisions) != 1 or not 0 <= revisions[0] < _MOST_REVISIONS:
+            raise damaged(self.folder, f"its revision is {revisions}")
 
     def insert(self, row: Row) -> None:
         """Enter a frame within a transaction.
 
-        Raises ``sqlite3.IntegrityError`` if its path or its frame's id is there already.
+        Raises :class:`RepeatedError` if its path or its frame's id is there already.
         """
         columns = ", ".join(f'"{column}"' for column in row)
         marks = ", ".join("?" * len(row))
-        self._connection.execute(f"INSERT INTO frame ({columns}) VALUES ({marks})", tuple(row.values()))  # noqa: S608 - our own column names
+        query = f"INSERT INTO frame ({columns}) VALUES ({marks})"  # noqa: S608 - our own column names
+        try:
+            self._connection.execute(query, tuple(row.values()))
+        except sqlite3.IntegrityError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_CONSTRAINT_UNIQUE:
+                raise
+            raise RepeatedError(str(row["path"])) from error

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from library.errors import LibraryError
+from library.opening import read_text
 
 CONFIG_NAME = "library.toml"
 
@@ -18,11 +19,12 @@ def config_section(root: Path, name: str) -> dict[str, Any]:
     """
     file = root / CONFIG_NAME
     try:
-        section = tomllib.loads(file.read_text("utf-8")).get(name, {})
+        section = tomllib.loads(read_text(file)).get(name, {})
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise LibraryError(f"{file}: cannot be read: {error}; correct it or move it away") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise LibraryError(f"{file}: cannot be read: {reason}; correct it or move it away") from error
     if not isinstance(section, dict):
         raise config_error(root, name, f"is {section!r}, not a section")
     return section

@@ -52,10 +52,11 @@ def decode_into(pixels: Pixels, stored: Pixels, header: Mapping[str, CardValue])
     if _is_unsigned(stored.dtype, scaling):  # the same bits as adding 32768
         np.bitwise_xor(stored.view(">u2"), np.uint16(0x8000), out=pixels)
         return
-    if (scaling.zero, scaling.scale) == (0.0, 1.0):
-        pixels[...] = stored
-    else:
-        pixels[...] = stored * scaling.scale + scaling.zero
+    with np.errstate(over="ignore", invalid="ignore"):  # a faulty BSCALE makes infinities, as it says
+        if (scaling.zero, scaling.scale) == (0.0, 1.0):
+            pixels[...] = stored
+        else:
+            pixels[...] = stored * scaling.scale + scaling.zero
     if scaling.blank is not None and stored.dtype.kind in "iu":
         pixels[stored == scaling.blank] = np.nan
 

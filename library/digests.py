@@ -19,7 +19,7 @@ MANIFEST = "SHA256SUMS"
 TOPS = ("frames", "masters")
 
 _LONGEST_LINE = 65_536
-_COMMENT = re.compile(r"# (\d+) bytes(?:, (.*))?")
+_COMMENT = re.compile(r"# (\d{1,18}) bytes(?:, (.*))?")
 _LINE = re.compile(r"(\\?)([0-9a-f]{64}) [ *](.+)")
 
 

@@ -9,6 +9,10 @@ class NotAFitsFileError(LibraryError):
     """A file that should be FITS is not, or is cut short."""
 
 
+class CannotBeIndexedError(NotAFitsFileError):
+    """A file whose name or header has what the catalogue cannot hold."""
+
+
 class UnreadableImageError(NotAFitsFileError):
     """A file of another format than FITS cannot be read, or holds what we cannot use; the reason is told."""
 

@@ -27,7 +27,7 @@ def prepare(folder: Path, path: str, known: Digest | None) -> Prepared:
     A ``known`` digest is trusted if size and frame id agree: it says what was written once, and
     whoever verifies will find it if the bytes have rotted since.
 
-    Raises :class:`NotAFitsFileError` if it is no whole FITS image.
+    Raises :class:`NotAFitsFileError` if it is no whole FITS image, or cannot be indexed.
     """
     file = folder / path
     with open_image(file) as (stream, unit):
@@ -38,6 +38,9 @@ def prepare(folder: Path, path: str, known: Digest | None) -> Prepared:
             stream.seek(unit.data_start + unit.data_size - 1)
             if not stream.read(1):
                 raise NotAFitsFileError(f"{file}: is cut short; restore or delete it")
-    digest = known if known and is_known else Digest(digest_file(file), size, meta.frame_id)
+    try:
+        digest = known if known and is_known else Digest(digest_file(file), size, meta.frame_id)
+    except OSError as error:
+        raise NotAFitsFileError(f"{file}: cannot be read: {error.strerror}; restore or delete it") from error
     row = to_row(path, digest.sha256, size, meta, is_master=path.startswith("masters/"))
     return Prepared(row, digest, is_known)

@@ -92,9 +92,14 @@ _STEPS = {
 }
 _ROW_ORDERS = {"TOPDOWN": "TOP-DOWN", "BOTTOMUP": "BOTTOM-UP"}
 _DERIVED = {FrameKind.DEFECTS, FrameKind.DARK_MODEL}
-_TWO = r"(\d+)\s*[xX*,]\s*(\d+)"
+_TWO = r"(\d{1,9})\s*[xX*,]\s*(\d{1,9})"
 _ABSOLUTE_ZERO_C = -273.15
 _SURELY_KELVIN = 150.0
+_LARGEST, _LONGEST_S, _MOST = 1e12, 1e9, 10**9
+"""No number of a frame is larger, no exposure longer, no count higher: such a card is damaged."""
+
+_YEARS = range(1800, 2200)
+"""Dates of other years are a clock's that was not set, or a damaged card's."""
 
 
 def frame_meta(header: Mapping[str, CardValue], width: int, height: int, planes: int = 1) -> FrameMeta:
@@ -110,7 +115,7 @@ def frame_meta(header: Mapping[str, CardValue], width: int, height: int, planes:
         width=picture.right - picture.left,
         height=picture.bottom - picture.top,
         camera=_text(header, "INSTRUME", "CAMERA") or "",
-        exposure_s=_not_negative(reading(header, "exposure_s")),
+        exposure_s=_duration_s(reading(header, "exposure_s")),
         sensor_temp_c=temperature_c(reading(header, "sensor_temp_c")),
         set_temp_c=temperature_c(reading(header, "set_temp_c")),
         gain=reading(header, "gain"),
@@ -128,7 +133,7 @@ def frame_meta(header: Mapping[str, CardValue], width: int, height: int, planes:
         frame_id=_text(header, FRAME_ID),
         plan_id=_text(header, PLAN_ID),
         step_id=_text(header, STEP_ID),
-        n_combined=max(1, int(_number(header, *N_COMBINED) or 1)),
+        n_combined=max(1, _whole(header, *N_COMBINED) or 1),
         egain_e_per_adu=reading(header, "egain_e_per_adu"),
         method=_text(header, METHOD),
         noise_adu=_not_negative(_number(header, NOISE)),
@@ -154,7 +159,7 @@ def unread(header: Mapping[str, CardValue]) -> list[str]:
         if reading(header, field) is None:
             told += [f"{card}: its {name} is unknown" for card in _illegible(header, keywords)]
     exposure_s = reading(header, "exposure_s")
-    if exposure_s is not None and exposure_s < 0:
+    if exposure_s is not None and not 0 <= exposure_s <= _LONGEST_S:
         told.append(f"an exposure of {exposure_s:g} s: it is unknown")
     if not re.fullmatch(_TWO, _text(header, "BINNING") or ""):
         for keywords in _BINNINGS:
@@ -288,10 +293,9 @@ def parse_date(text: str) -> datetime | None:
         date = datetime.fromisoformat(text)
     except ValueError:
         return None
-    try:
-        return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
-    except OverflowError:
+    if date.year not in _YEARS:
         return None
+    return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
 
 
 def night_of(moment: datetime) -> str:
@@ -309,18 +313,18 @@ def _date_obs(header: Mapping[str, CardValue]) -> datetime | None:
 
 def _origin(header: Mapping[str, CardValue], left: int, top: int) -> tuple[int, int] | None:
     """Where a picture begins that lies so far within the stored array."""
-    x, y = (_number(header, keyword) for keyword in _SUBFRAME)
+    x, y = (_whole(header, keyword) for keyword in _SUBFRAME)
     if x is None or y is None:
         return (left, top) if left or top else None
-    return int(x) + left, int(y) + top
+    return x + left, y + top
 
 
 def _binning(header: Mapping[str, CardValue]) -> tuple[int, int]:
     both = _text(header, "BINNING") or ""
     if match := re.fullmatch(_TWO, both):
         return max(1, int(match[1])), max(1, int(match[2]))
-    x = max(1, int(_number(header, *_BINNINGS[0]) or 1))
-    return x, max(1, int(_number(header, *_BINNINGS[1]) or x))
+    x = max(1, _whole(header, *_BINNINGS[0]) or 1)
+    return x, max(1, _whole(header, *_BINNINGS[1]) or x)
 
 
 def _text(header: Mapping[str, CardValue], *keywords: str) -> str | None:
@@ -333,7 +337,17 @@ def _text(header: Mapping[str, CardValue], *keywords: str) -> str | None:
 
 def _number(header: Mapping[str, CardValue], *keywords: str, quantity: Quantity = COUNT) -> float | None:
     found = (number(header.get(keyword), quantity) for keyword in keywords)
-    return next((value for value in found if value is not None), None)
+    return next((value for value in found if value is not None and abs(value) <= _LARGEST), None)
+
+
+def _whole(header: Mapping[str, CardValue], *keywords: str) -> int | None:
+    """A count or a place in pixels; ``None`` for what is none, or too large to be one."""
+    value = _number(header, *keywords)
+    return None if value is None or abs(value) > _MOST else int(value)
+
+
+def _duration_s(value: float | None) -> float | None:
+    return None if value is None or not 0 <= value <= _LONGEST_S else value
 
 
 def _range(header: Mapping[str, CardValue], low: str, high: str) -> tuple[float, float] | None:

@@ -82,7 +82,10 @@ def number(value: CardValue, quantity: Quantity = COUNT) -> float | None:
     """
     if value is None or isinstance(value, bool):
         return None
-    found = _of_text(value.strip(), quantity) if isinstance(value, str) else float(value)
+    try:
+        found = _of_text(value.strip(), quantity) if isinstance(value, str) else float(value)
+    except OverflowError:  # an integer of hundreds of digits
+        return None
     return found if found is not None and found - found == 0 else None
 
 

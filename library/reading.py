@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import gzip
 import os
-import warnings
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from io import BufferedReader, BytesIO
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import numpy as np
 
 from library import adu
-from library.cards import Card, CardValue, HeaderError, HeaderUnit, padded, walk, with_cards
+from library.cards import Card, CardValue, HeaderError, HeaderUnit, walk, with_cards
+from library.compressed import read_compressed
 from library.decoding import Pixels, decode, decode_into, physical_dtype, scaling_of, stored_dtype
 from library.errors import NotAFitsFileError
+from library.extent import check_extent, check_memory
 from library.formats.image import Data
 from library.formats.stream import ForeignStream, physical
 from library.formats.table import HEAD_BYTES, check_frame, open_foreign, reader_of, sequence_place
 from library.frames import FrameKind, FrameMeta
 from library.keywords import frame_meta, kind_text, overscan_adu, says_master
 from library.layout import Layout, fill_at
+from library.opening import open_file
 from library.sections import Section, Sections, overscan_level_adu, sections_of
 from library.sidecars import with_sidecar
 from numerics.threads import in_parallel
@@ -88,10 +90,12 @@ def read_picture(stream: BinaryIO, unit: HeaderUnit) -> tuple[Pixels, float | No
 
     Raises :class:`HeaderError` if it is cut short.
     """
+    check_memory(image_shape(unit), 4)
     if isinstance(stream, BufferedReader) and not unit.is_compressed_image:
         return _read_plain(stream, unit), plain_overscan_adu(stream, unit)
     if unit.is_compressed_image:
-        stored = _read_compressed(stream, unit)
+        shape = image_shape(unit)
+        stored = decode(read_compressed(stream, unit, shape), unit.values).reshape(shape)
     elif isinstance(stream, ForeignStream):
         stored = _read_foreign(stream, unit)
     else:
@@ -166,7 +170,7 @@ def open_image(
         raise NotAFitsFileError(f"{path}: there is no such file") from error
     except IsADirectoryError as error:
         raise NotAFitsFileError(f"{path}: is a directory, not a FITS image") from error
-    except (HeaderError, EOFError, zlib.error, OSError) as error:
+    except (HeaderError, EOFError, zlib.error, OSError, MemoryError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise NotAFitsFileError(f"{path}: cannot be read as a FITS image: {reason}; {_REMEDY}") from error
 
@@ -197,7 +201,7 @@ def _opened(path: Path) -> Iterator[tuple[BinaryIO, HeaderUnit]]:
     if place is not None and not path.exists():
         yield _foreign(Data.of_file(place[0]), place[1])
         return
-    with path.open("rb") as raw:
+    with open_file(path) as raw:
         head = raw.read(HEAD_BYTES)
         raw.seek(0)
         if reader_of(head) is not None:
@@ -244,6 +248,7 @@ def find_image(stream: BinaryIO) -> HeaderUnit:
     found = pictures[0]
     for each in pictures[1:]:
         found = each if _area(each) >= _LARGER * _area(found) else found
+    check_extent(stream, found, image_shape(found))
     stream.seek(found.data_start)
     return found
 
@@ -283,7 +288,7 @@ def image_shape(unit: HeaderUnit) -> tuple[int, ...]:
 
 
 def _is_frame(shape: tuple[int, ...]) -> bool:
-    return len(shape) == 2 or (len(shape) == 3 and shape[0] == 3)
+    return min(shape, default=0) > 0 and (len(shape) == 2 or (len(shape) == 3 and shape[0] == 3))
 
 
 def picture_of(unit: HeaderUnit) -> Sections:
@@ -374,26 +379,6 @@ def _fill(stream: BinaryIO, stored: Pixels) -> Pixels:
             raise HeaderError(f"it is cut short: {filled} of {len(buffer)} bytes of pixels")
         filled += count
     return stored
-
-
-def _read_compressed(stream: BinaryIO, unit: HeaderUnit) -> Pixels:
-    from astropy.io import fits
-
-    stream.seek(unit.start)
-    raw = stream.read(unit.data_start - unit.start + padded(unit.data_size))
-    if len(raw) < unit.data_start - unit.start + unit.data_size:
-        raise HeaderError(f"it is cut short: {len(raw)} bytes of a compressed image")
-    empty_primary = fits.PrimaryHDU().header.tostring().encode("ascii")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # faulty cards of others are no news to our user
-        try:
-            whole = BytesIO(empty_primary + raw.ljust(padded(len(raw)), b"\0"))
-            with fits.open(whole, do_not_scale_image_data=True) as hdus:
-                stored = np.asarray(hdus[1].data)
-        except (ValueError, TypeError, KeyError, IndexError, RuntimeError) as error:
-            raise HeaderError(f"its compressed image is damaged ({error})") from error
-    stored = stored.astype(stored.dtype.newbyteorder(">"), copy=False)
-    return decode(stored, unit.values).reshape(image_shape(unit))
 
 
 def _planes_last(pixels: Pixels) -> Pixels:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from library.catalogue import FILE, Catalogue
+from library.catalogue import Catalogue, RepeatedError
+from library.connection import FILE
 from library.digests import TOPS, Digest, read_digests, replace_digests
 from library.errors import DamagedCatalogueError, NotAFitsFileError
 from library.intake import Prepared, prepare
 from library.reconciling import in_order, with_retirement
 from library.retirement import Retirements
 from library.scan import scan
+
+REPEATS = "repeats a frame that is here"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +29,10 @@ class Rebuilt:
     """Files whose digest was not known, or not believed, and was computed."""
 
     refused: tuple[str, ...]
-    """Files that are no whole FITS image, or repeat a frame that is here: left alone."""
+    """Files that are no whole FITS image, cannot be indexed, or repeat a frame that is here: left alone."""
+
+    reasons: Mapping[str, str]
+    """Why each of them is refused."""
 
     missing: tuple[str, ...]
     """Files that ``SHA256SUMS`` knows and that are not there."""
@@ -59,10 +64,11 @@ def _rebuild(
 ) -> Rebuilt:
     catalogue = Catalogue(folder)
     try:
+        catalogue.check()
         files, _ = scan(folder)
         noted = read_digests(folder)
         known = {} if trust_files else noted
-        prepared: dict[str, Prepared | None] = {}
+        prepared: dict[str, Prepared | str] = {}
         for number, path in enumerate(in_order(files, noted), start=1):
             prepared[path] = _prepare(folder, path, known.get(path))
             on_progress(number, len(files))
@@ -74,7 +80,11 @@ def _rebuild(
             for path in in_order(files_now, noted_now):
                 if (files_now[path], noted_now.get(path)) != (files.get(path), noted.get(path)):
                     prepared[path] = _prepare(folder, path, noted_now.get(path))  # it came meanwhile
-            found = {path: each for path in in_order(files_now, noted_now) if (each := prepared[path])}
+            found = {
+                path: each
+                for path in in_order(files_now, noted_now)
+                if isinstance(each := prepared[path], Prepared)
+            }
             connection.execute("DELETE FROM frame")
             entered = _enter(catalogue, found)
             gone = "DELETE FROM verified WHERE path NOT IN (SELECT path FROM frame)"
@@ -92,16 +102,21 @@ def _rebuild(
         masters=masters,
         digested=sum(not each.is_known for each in found.values()),
         refused=tuple(sorted(files_now.keys() - set(entered))),
+        reasons={
+            path: each if isinstance(each := prepared[path], str) else REPEATS
+            for path in sorted(files_now.keys() - set(entered))
+        },
         missing=tuple(sorted(noted_now.keys() - files_now.keys())),
         moved_aside=moved_aside,
     )
 
 
-def _prepare(folder: Path, path: str, known: Digest | None) -> Prepared | None:
+def _prepare(folder: Path, path: str, known: Digest | None) -> Prepared | str:
+    """What the catalogue has to say of a file, or why it has nothing."""
     try:
         return prepare(folder, path, known)
-    except NotAFitsFileError:
-        return None
+    except NotAFitsFileError as error:
+        return str(error).removeprefix(f"{folder / path}: ").removeprefix(f"{path}: ")
 
 
 def _enter(catalogue: Catalogue, found: Mapping[str, Prepared]) -> list[str]:
@@ -111,7 +126,7 @@ def _enter(catalogue: Catalogue, found: Mapping[str, Prepared]) -> list[str]:
         try:
             catalogue.insert(with_retirement(each.row, retirements))
             entered.append(path)
-        except sqlite3.IntegrityError:
+        except RepeatedError:
             pass  # it repeats a frame that was entered before it
     return entered
 

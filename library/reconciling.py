@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from library.catalogue import Catalogue
+from library.catalogue import Catalogue, RepeatedError
 from library.digests import Digest, append_digests, read_digests
 from library.errors import NotAFitsFileError
 from library.intake import Prepared, prepare
@@ -122,7 +122,7 @@ class _Intake:
     def _enter(self, row: Row) -> bool:
         try:
             self._catalogue.insert(with_retirement(row, self._retirements))
-        except sqlite3.IntegrityError:
+        except RepeatedError:
             self.refused.append(str(row["path"]))
             return False
         return True

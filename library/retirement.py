@@ -6,10 +6,12 @@ import json
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from library.digests import append_text
 from library.frames import FrameRecord
+from library.opening import read_text
 
 FILE = "retired.jsonl"
 
@@ -77,12 +79,16 @@ class Retirements:
 
 def _read(file: Path) -> dict[str, Retirement]:
     standing: dict[str, Retirement] = {}
-    for line in file.read_text("utf-8", errors="replace").split("\n")[:-1]:
+    for line in read_text(file, errors="replace").split("\n")[:-1]:
         try:
             said = json.loads(line)
             key, at, because = said["frame_id"] or said["path"], said["at"], said["because"]
-        except (ValueError, KeyError, TypeError):
-            continue  # torn, by a crash before it was acknowledged
+            if at:
+                datetime.fromisoformat(at)
+                at, because = str(at), str(because)
+            key = str(key)
+        except (ValueError, KeyError, TypeError, RecursionError):
+            continue  # torn, by a crash before it was acknowledged, or no line of ours
         standing.pop(key, None)
         if at:
             standing[key] = Retirement(at, because)

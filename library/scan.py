@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from library.formats.table import FRAME_SUFFIXES
+from library.opening import open_file
 from library.writing import PART_MARK
 
 
@@ -24,12 +25,20 @@ def scan(folder: Path) -> tuple[dict[str, int], list[str]]:
                     waiting.append(f"{top}/{name}")
                 elif name.startswith("."):
                     parts += [f"{top}/{name}"] if PART_MARK in name else []
-                elif name.lower().endswith(FRAME_SUFFIXES) and entry.is_file():
-                    files[f"{top}/{name}"] = entry.stat().st_size
+                elif name.lower().endswith(FRAME_SUFFIXES) and (size := _size_of(entry)) is not None:
+                    files[f"{top}/{name}"] = size
     return files, sorted(parts)
+
+
+def _size_of(entry: os.DirEntry[str]) -> int | None:
+    """How large a file is; ``None`` for what is none, a link that leads nowhere or round in a circle."""
+    try:
+        return entry.stat().st_size if entry.is_file() else None
+    except OSError:
+        return None
 
 
 def digest_file(file: Path) -> str:
     """The sha256 of a file."""
-    with file.open("rb") as stream:
+    with open_file(file) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from library.errors import LibraryError
+from library.errors import DamagedCatalogueError
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
@@ -94,7 +94,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring the catalogue to the newest version; safe to be called by two processes at once.
 
-    Raises :class:`LibraryError` if a newer program has written it.
+    Raises :class:`DamagedCatalogueError` if a newer program has written it.
     """
     for number, statements in enumerate(MIGRATIONS, start=1):
         if _version(connection) >= number:
@@ -107,12 +107,13 @@ def migrate(connection: sqlite3.Connection) -> None:
                 connection.execute(f"PRAGMA user_version = {number}")
             connection.execute("COMMIT")
         except BaseException:
-            connection.execute("ROLLBACK")
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
             raise
     if _version(connection) > len(MIGRATIONS):
-        raise LibraryError(
+        raise DamagedCatalogueError(
             f"the catalogue has version {_version(connection)}, this program knows {len(MIGRATIONS)}; "
-            "use the newer program, or move catalogue.sqlite away: it is rebuilt from the frames"
+            "use the newer program, or run `firstlight library rebuild`, which makes it anew from the frames"
         )
 
 

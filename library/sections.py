@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from library.cards import CardValue
 
-_SECTION = re.compile(r"\[\s*(\d+)\s*:\s*(\d+)\s*,\s*(\d+)\s*:\s*(\d+)\s*\]")
+_SECTION = re.compile(r"\[\s*(\d{1,9})\s*:\s*(\d{1,9})\s*,\s*(\d{1,9})\s*:\s*(\d{1,9})\s*\]")
 _MAD = 1.4826
 _OUTLIER_SIGMA = 5.0
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from library.cards import Card, HeaderUnit, format_card, parse_card, with_cards
+from library.opening import read_file
 from library.writing import write_durably
 
 SIDECAR_SUFFIX = ".cards"
@@ -31,7 +32,7 @@ def write_sidecar(file: Path, cards: Iterable[Card]) -> None:
 def read_sidecar(file: Path) -> list[Card]:
     """The cards that lie beside a frame, none if there is no sidecar."""
     try:
-        lines = sidecar_of(file).read_bytes().splitlines()
+        lines = read_file(sidecar_of(file)).splitlines()
     except OSError as error:
         if error.errno in _NO_SIDECAR:
             return []

@@ -9,7 +9,8 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Self
 
-from library.catalogue import Catalogue
+from library.catalogue import Catalogue, RepeatedError
+from library.connection import damaged
 from library.digests import Digest, append_digests, forget_digest
 from library.errors import LibraryError, NotAFitsFileError
 from library.frames import FrameKind, FrameMeta, FrameRecord, Stamp
@@ -209,7 +210,10 @@ class Library:
 
     def _enter(self, row: Row, digest: Digest) -> FrameRecord:
         path = str(row["path"])
-        self.catalogue.insert(with_retirement(row, self._retirements))
+        try:
+            self.catalogue.insert(with_retirement(row, self._retirements))
+        except RepeatedError as error:
+            raise damaged(self.folder, f"{path} has a row, though there was no such file") from error
         append_digests(self.folder, {path: digest})
         return self.catalogue.records("path = ?", (path,))[0]
 

@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from library.catalogue import Catalogue
+from library.connection import damaged
 from library.digests import Digest, append_digests, read_digests
 from library.scan import digest_file
 
@@ -112,8 +113,15 @@ def _tasks(catalogue: Catalogue, digests: dict[str, Digest], since: datetime | N
     return lost + [
         _Task(row["path"], row["sha256"], row["size_bytes"], row["frame_id"])
         for row in rows
-        if since is None or row["at"] is None or datetime.fromisoformat(row["at"]) < since
+        if since is None or row["at"] is None or _moment(catalogue, row["at"]) < since
     ]
+
+
+def _moment(catalogue: Catalogue, text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise damaged(catalogue.folder, f"a date of `verify` is {text!r}") from error
 
 
 def _problem(file: Path, sha256: str) -> str | None:

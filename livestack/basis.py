@@ -37,7 +37,7 @@ def read_basis(folder: Path) -> Basis:
         return whole(Basis, _today(json.loads(text)))
     except FileNotFoundError:
         return Basis()
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise StateError(_damaged(folder)) from error
 
 

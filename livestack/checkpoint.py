@@ -122,7 +122,7 @@ def _header(file: BufferedReader, path: Path) -> _Header:
         raise CheckpointError(f"{path}: is no checkpoint of this version, or it is damaged")
     try:
         return whole(_Header, json.loads(text))
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise CheckpointError(f"{path}: is no checkpoint of this version") from error
 
 

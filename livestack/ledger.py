@@ -177,7 +177,7 @@ class Ledger:
         for line in text.split("\n")[:-1]:
             try:
                 self._take(json.loads(line))
-            except (ValueError, TypeError, KeyError):
+            except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
                 self.damaged_lines += 1
 
     def _take(self, line: dict[str, Any]) -> None:

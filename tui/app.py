@@ -27,6 +27,7 @@ from tui.headless import EXIT_VANISHED, exit_status, summary_lines
 from tui.palette import ACCENT, DARK, DIM, RED, RedFilter
 from tui.screens import ConfirmStop, Dropped, Ended, Help, Sheet
 from tui.source import NightSource
+from tui.terminal import plain_event
 from tui.widgets.grades import Grades
 from tui.widgets.now import Equipment, ExposureBar, Headline
 from tui.widgets.panel import Panel
@@ -135,7 +136,8 @@ class NightApp(App[None]):
 
     async def _follow(self) -> None:
         taken = 0
-        async for stamped in self.source.events():
+        async for each in self.source.events():
+            stamped = plain_event(each)
             self.state = reduce(self.state, stamped)
             if isinstance(stamped.event, Answer) and stamped.event.token == self._token:
                 self._answered(stamped.event)

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from acquire.errors import AcquireError
 from firstlight import __version__
@@ -13,6 +14,7 @@ from firstlight.errors import FirstlightError
 from library.errors import LibraryError
 from tui import commands, stacking
 from tui.library.parser import add_library
+from tui.terminal import accept_any_letter, plain, warn
 
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
@@ -20,7 +22,7 @@ EXIT_INTERRUPTED = 130
 
 def parser() -> argparse.ArgumentParser:
     """Every command and option there is."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="firstlight",
         description="Camera control and live stacking for astrophotographers, from a terminal.",
         epilog="firstlight COMMAND --help says more of one.",
@@ -192,8 +194,17 @@ def _port(text: str) -> int:
     return int(text)
 
 
+class Parser(argparse.ArgumentParser):
+    """One whose errors go through the terminal's door: an argument may be a file's name."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and the message, and exit."""
+        super().error(plain(message))
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit status. A user's mistake is one line on stderr, never a traceback."""
+    accept_any_letter()
     arguments = parser().parse_args(argv)
     try:
         status: int = arguments.run(arguments)
@@ -203,7 +214,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.close()  # whoever read us has gone; there is nobody to tell
         return EXIT_USAGE
     except (AcquireError, FirstlightError, LibraryError) as error:
-        print(f"firstlight: {error}", file=sys.stderr)
+        warn(f"firstlight: {error}")
         return EXIT_USAGE
     return status
 

@@ -9,6 +9,9 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from library.opening import resolved
+from tui.terminal import say, warn
+
 if TYPE_CHECKING:
     from firstlight.launch import SessionSpec, Started
     from firstlight.paths import Root
@@ -27,7 +30,7 @@ def demo(arguments: argparse.Namespace) -> int:
     from firstlight.launch import SessionSpec, Simulated
     from firstlight.paths import Root
 
-    root = Root((arguments.root or new_demo_root(datetime.now().astimezone())).resolve())
+    root = Root(resolved(arguments.root or new_demo_root(datetime.now().astimezone())))
     root.create()
     plan = root.path / "plan.toml"
     plan.write_text(plan_toml(arguments.subs), encoding="utf-8")
@@ -45,9 +48,9 @@ def run(arguments: argparse.Namespace) -> int:
     indi = arguments.indi or DEFAULT_INDI
     parse_address(indi)
     read_plan(arguments.plan)  # a mistake in it is told before anything starts
-    root = (arguments.root or default_root()).resolve()
+    root = resolved(arguments.root or default_root())
     library = library_for(root, arguments.library)
-    spec = SessionSpec(root=str(root), library=str(library), plan=str(arguments.plan.resolve()), indi=indi)
+    spec = SessionSpec(root=str(root), library=str(library), plan=str(resolved(arguments.plan)), indi=indi)
     return follow_session(spec, arguments)
 
 
@@ -56,7 +59,7 @@ def attach(arguments: argparse.Namespace) -> int:
     from firstlight.config import last_root
     from firstlight.paths import Root
 
-    return _follow(Root((arguments.root or last_root()).resolve()), arguments)
+    return _follow(Root(resolved(arguments.root or last_root())), arguments)
 
 
 def subs(arguments: argparse.Namespace) -> int:
@@ -76,7 +79,7 @@ def follow_session(spec: SessionSpec, arguments: argparse.Namespace) -> int:
 
     where = f"the INDI server at {spec.indi}" if spec.indi else "the simulated observatory"
     if sys.stderr.isatty():
-        print(f"Connecting to {where} …", file=sys.stderr)
+        warn(f"Connecting to {where} …")
     started = start_session(spec)
     root = Root(Path(spec.root))
     remember_root(root.path)
@@ -127,7 +130,7 @@ def simulate(arguments: argparse.Namespace) -> int:
 
         others = ("camera", "replay", "faults", "altaz", "air", "clouds")
         if any(getattr(arguments, name) for name in others):
-            print("firstlight: --stock goes with --port alone", file=sys.stderr)
+            warn("firstlight: --stock goes with --port alone")
             return EXIT_USAGE
         return run_stock(arguments.port)
     from simulators.equipment import EquipmentError, equipment
@@ -137,8 +140,8 @@ def simulate(arguments: argparse.Namespace) -> int:
     from simulators.server import run as serve
 
     def announce(port: int) -> None:
-        print(f"The simulated observatory is at {HOST}:{port} and has: {', '.join(device_names())}.")
-        print(f"Ctrl-C ends it. Elsewhere: firstlight run PLAN.toml --indi {HOST}:{port}", flush=True)
+        say(f"The simulated observatory is at {HOST}:{port} and has: {', '.join(device_names())}.")
+        say(f"Ctrl-C ends it. Elsewhere: firstlight run PLAN.toml --indi {HOST}:{port}")
 
     try:
         faults = load(arguments.faults) if arguments.faults else None
@@ -151,7 +154,7 @@ def simulate(arguments: argparse.Namespace) -> int:
             else None,
         )
     except (EquipmentError, FaultFileError) as error:
-        print(f"firstlight: {error}", file=sys.stderr)
+        warn(f"firstlight: {error}")
         return EXIT_USAGE
     return serve(
         port=arguments.port,
@@ -174,7 +177,7 @@ def compose(arguments: argparse.Namespace) -> int:
         scnr=arguments.scnr,
         preview=arguments.preview,
     )
-    print(f"{made.palette} of {', '.join(made.filters)} is in {arguments.output}")
+    say(f"{made.palette} of {', '.join(made.filters)} is in {arguments.output}")
     return 0
 
 
@@ -187,10 +190,10 @@ def doctor(arguments: argparse.Namespace) -> int:
     findings = examine(arguments.root or default_root(), arguments.indi or DEFAULT_INDI, connect=connect)
     for each in findings:
         if arguments.json:
-            print(json.dumps({"event": "finding"} | asdict(each)))
+            say(json.dumps({"event": "finding"} | asdict(each)))
             continue
         mark = "ok     " if each.found else "MISSING" if each.required else "absent "
-        print(f"{mark}  {each.what:24} {each.detail}")
+        say(f"{mark}  {each.what:24} {each.detail}")
         if not each.found and each.remedy:
-            print(f"{'':9}{'':24} → {each.remedy}")
+            say(f"{'':9}{'':24} → {each.remedy}")
     return EXIT_FAILED if any(each.required and not each.found for each in findings) else 0

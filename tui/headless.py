@@ -22,6 +22,7 @@ from firstlight.telling import describe, duration, figure, frame_name
 from firstlight.waiting import waiting_for
 from numerics.counting import counted
 from tui.source import NightSource
+from tui.terminal import overwrite, say, say_lines
 
 EXIT_DONE, EXIT_FAILED, EXIT_VANISHED, EXIT_STOPPED, EXIT_LEFT = 0, 1, 3, 4, 130
 EXITS = {"done": EXIT_DONE, "failed": EXIT_FAILED, "stopped": EXIT_STOPPED}
@@ -40,7 +41,7 @@ async def print_json(source: NightSource, out: TextIO | None = None, err: TextIO
         async for stamped in _until(source.events(), left):
             state = reduce(state, stamped)
             if not isinstance(stamped.event, EPHEMERAL):
-                print(encode(stamped), file=out, flush=True)
+                say(encode(stamped), out=out)
     _say_why(state, err, left=left.is_set())
     return EXIT_LEFT if left.is_set() else exit_status(state)
 
@@ -54,15 +55,15 @@ async def print_lines(source: NightSource, out: TextIO | None = None, err: TextI
             state = reduce(state, stamped)
             text = _line(state, stamped)
             if tty:
-                out.write("\r\x1b[K" + (f"{text}\n" if text else "") + ("" if state.summary else bar(state)))
-            elif text:
-                out.write(text + "\n")
-            out.flush()
+                overwrite(out=out)
+            if text:
+                say(text, out=out)
+            if tty and not state.summary:
+                overwrite(bar(state), out=out)
     if tty and not state.summary:
-        out.write("\n")
+        say(out=out)
     if state.summary:
-        out.writelines(line + "\n" for line in summary_lines(state))
-    out.flush()
+        say_lines(summary_lines(state), out=out)
     _say_why(state, err, left=left.is_set())
     return EXIT_LEFT if left.is_set() else exit_status(state)
 
@@ -119,19 +120,18 @@ def _say_why(state: NightState, err: TextIO, *, left: bool) -> None:
     """One message for a night that did not end well."""
     if state.summary and state.summary.outcome == "failed":
         reason = state.ending.reason if state.ending else None
-        print(f"firstlight: the night failed: {reason or 'see session.log'}", file=err, flush=True)
+        say(f"firstlight: the night failed: {reason or 'see session.log'}", out=err)
     elif not state.summary and not left:
         _gone(state, err)
 
 
 def _gone(state: NightState, err: TextIO) -> None:
     where = f" --root {state.root}" if state.root else ""
-    print(
+    say(
         "firstlight: the session went away without ending the night. What was stored is safe. "
         f"See session.log in the night's folder; start the same command again to go on, "
         f"or firstlight attach{where} if it still runs.",
-        file=err,
-        flush=True,
+        out=err,
     )
 
 
@@ -142,10 +142,10 @@ def _interrupts(source: NightSource, err: TextIO) -> Iterator[asyncio.Event]:
 
     def interrupt() -> None:
         if asked:
-            print("\nleaving; the night goes on (firstlight attach)", file=err, flush=True)
+            say_lines(("", "leaving; the night goes on (firstlight attach)"), out=err)
             left.set()
         else:
-            print("\nstopping the night; Ctrl-C again leaves it running", file=err, flush=True)
+            say_lines(("", "stopping the night; Ctrl-C again leaves it running"), out=err)
             asked.append(loop.create_task(source.send(Ask(word="stop"))))
 
     loop.add_signal_handler(signal.SIGINT, interrupt)

@@ -22,6 +22,7 @@ from firstlight.stack_report import (
 )
 from firstlight.telling import duration
 from numerics.counting import counted, counted_are
+from tui.terminal import overwrite, plain, say
 
 _LINE_EVERY_S = 10.0
 _BAR_CELLS = 20
@@ -52,7 +53,7 @@ class JsonLines:
 
     def _print(self, name: str, facts: dict[str, object]) -> None:
         event = "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
-        print(json.dumps({"event": event} | facts), file=self._out, flush=True)
+        say(json.dumps({"event": event} | facts), out=self._out)
 
 
 class Lines:
@@ -95,36 +96,34 @@ class Lines:
     def note(self, text: str) -> None:
         """A line that stays."""
         self.wipe()
-        print(f"firstlight: {text}", file=self._out, flush=True)
+        say(f"firstlight: {text}", out=self._out)
 
     def end(self, report: StackReport) -> None:
         """What it came to."""
         for each in report.stacks:
             picture = f", picture {each.preview}" if each.preview else ""
-            print(f"{counted_are(each.subs, 'sub')} in {each.path}{picture}")
+            say(f"{counted_are(each.subs, 'sub')} in {each.path}{picture}")
         if report.colour_preview:
-            print(f"the colours together: {report.colour_preview}")
-        print(f"{report.accepted} of {counted(len(report.subs), 'light')} were stacked")
+            say(f"the colours together: {report.colour_preview}")
+        say(f"{report.accepted} of {counted(len(report.subs), 'light')} were stacked")
         for each in report.stacks:
             for line in each.advice:
-                print(f"  {line}")
+                say(f"  {line}")
 
     def wipe(self) -> None:
         """Take the changing line away."""
         if self._stands:
-            self._out.write("\r\x1b[K")
-            self._out.flush()
+            overwrite(out=self._out)
             self._stands = False
 
     def _status(self, text: str, last: bool) -> None:
         if self._tty:
             width = shutil.get_terminal_size().columns - 1
-            self._out.write(f"\r\x1b[K{text[:width]}")
-            self._out.flush()
+            overwrite(plain(text)[:width], out=self._out)
             self._stands = True
         elif last or self._now() - self._said_s >= _LINE_EVERY_S:
             self._said_s = self._now()
-            print(text, file=self._out, flush=True)
+            say(text, out=self._out)
 
 
 def _progress(told: SubDone) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from livestack.demosaics import DEFAULT as DEMOSAIC
 from livestack.demosaics import METHODS as DEMOSAICS
+from tui.terminal import warn
 
 if TYPE_CHECKING:
     from firstlight.stack_job import StackJob
@@ -143,7 +144,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.lights and not arguments.watch:
         _find_lights_behind(arguments)
     if bool(arguments.lights) == bool(arguments.watch):
-        print("firstlight: name lights, or a folder to --watch", file=sys.stderr)
+        warn("firstlight: name lights, or a folder to --watch")
         return EXIT_USAGE
     from firstlight.stack_files import stack_files
     from firstlight.stack_job import StackInterruptedError
@@ -163,7 +164,7 @@ def run(arguments: argparse.Namespace) -> int:
                 report = stack_files(arguments.lights, job, face.tell, stop)
     except StackInterruptedError as error:
         face.wipe()
-        print(f"firstlight: {error}; the same command goes on", file=sys.stderr)
+        warn(f"firstlight: {error}; the same command goes on")
         return EXIT_INTERRUPTED
     finally:
         face.wipe()

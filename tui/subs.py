@@ -20,6 +20,8 @@ from firstlight.paths import Root
 from firstlight.snapshot import NightState, Sub
 from firstlight.state import reduce_all
 from firstlight.telling import figure
+from library.opening import resolved
+from tui.terminal import say
 from tui.widgets.grades import COLUMNS, verdict
 
 ANSWER_S = 600.0
@@ -28,16 +30,16 @@ ANSWER_S = 600.0
 
 def subs(arguments: argparse.Namespace) -> int:
     """List the subs of the newest night on a root, or ask its session to change something."""
-    root = Root((arguments.root or last_root()).resolve())
+    root = Root(resolved(arguments.root or last_root()))
     state = newest_night(root)
     if arguments.what == "list":
         if arguments.which:
             raise FirstlightError(f"subs list takes nothing more: leave out {arguments.which[0]}")
         for line in _json(state) if arguments.json else table(state):
-            print(line)
+            say(line)
         return 0
     ask = wish(arguments.what, arguments.which, state)
-    print(asyncio.run(_asked(root, ask)))
+    say(asyncio.run(_asked(root, ask)))
     return 0
 
 

@@ -154,6 +154,8 @@ class Mirror:
             self._take(message, payload)
         except RefusedError as error:
             self._refuse(message, str(error))
+        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+            self._refuse(message, f"it cannot be understood ({type(error).__name__})")
         for waiter in tuple(self._waiters):
             waiter.check()
 
@@ -178,7 +180,10 @@ class Mirror:
 
     def _refuse(self, message: Message, reason: str) -> None:
         """Say once what is not taken in; what was known under its name is known no more."""
-        device, name = message.get("device") or "", message.get("name") or message.get("where") or ""
+        device, name = (
+            str(message.get(key) or message.get(other) or "")
+            for key, other in (("device", "device"), ("name", "where"))
+        )
         if message["type"] == "property" and device in self._properties:
             self._properties[device].pop(name, None)
         what = " ".join(shown(part) for part in (device, name) if part)

@@ -14,13 +14,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from library.cards import Card
 from library.errors import LibraryError, UnreadableImageError
+from library.opening import open_file
 
 MOST_PER_BYTE = 1100
 """No byte of a packed file stands for more bytes of pixels: deflate, the densest of the usual, has 1032."""
@@ -43,8 +44,9 @@ class Data:
 
     @classmethod
     def of_file(cls, path: Path) -> Data:
-        """Those of a file. Raises OSError."""
-        return cls(str(path), path.stat().st_size, path=path)
+        """Those of a file. Raises OSError, also for what is no file of bytes (see :mod:`library.opening`)."""
+        with open_file(path) as file:
+            return cls(str(path), os.fstat(file.fileno()).st_size, path=path)
 
     @classmethod
     def of_bytes(cls, buffer: bytes, name: str) -> Data:
@@ -58,8 +60,8 @@ class Data:
             yield BytesIO(self.buffer)
             return
         assert self.path is not None
-        with self.path.open("rb") as file:
-            yield cast("BinaryIO", file)
+        with open_file(self.path) as file:
+            yield file
 
     def piece(self, start: int, count: int) -> bytes:
         """So many bytes from there on, fewer at the end of the file; never more than the file has."""
@@ -68,7 +70,7 @@ class Data:
         if self.buffer is not None:
             return self.buffer[start : start + count]
         assert self.path is not None
-        with self.path.open("rb", buffering=0) as file:
+        with open_file(self.path) as file:
             return os.pread(file.fileno(), count, start)
 
 

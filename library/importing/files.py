@@ -10,6 +10,7 @@ from pathlib import Path
 
 from library.errors import NotAFrameError
 from library.formats.table import FRAME_SUFFIXES, HEAD_BYTES, check_frame
+from library.opening import open_file
 
 OTHERS = "other files"
 _NAMED = 3
@@ -59,7 +60,7 @@ def find_files(paths: Iterable[Path]) -> Found:
 def sort_of(path: Path) -> str:
     """What a file is that is no frame by its name, for a line that counts such files."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             check_frame(str(path), file.read(HEAD_BYTES))
     except NotAFrameError as error:
         return error.what

@@ -24,7 +24,7 @@ _KIND_WORDS = {
     **dict.fromkeys(("flat", "flats", "masterflat"), FrameKind.FLAT),
     **dict.fromkeys(("darkflat", "darkflats", "flatdark", "flatdarks"), FrameKind.FLAT_DARK),
 }
-_INTEGRATED = re.compile(r"(?:Image|Fast)Integration\.numberOfImages:\s*(\d+)")
+_INTEGRATED = re.compile(r"(?:Image|Fast)Integration\.numberOfImages:\s*(\d{1,9})\b")
 
 
 def derived_cards(source: Source) -> tuple[list[Card], list[str]]:

@@ -15,6 +15,7 @@ from library.errors import LibraryError
 from library.frames import FrameMeta
 from library.headers import IMAGE_TYPES
 from library.keywords import N_COMBINED, frame_meta, kind_text, known_kind, says_master
+from library.opening import read_text
 from library.templates import Template
 
 ALIASES = {
@@ -129,8 +130,8 @@ def checked(name: str, value: CardValue) -> dict[str, CardValue]:
 def load_rules(file: Path) -> list[Rule]:
     """The ``[[rule]]`` tables of a TOML file; raises :class:`LibraryError` with the rule that is wrong."""
     try:
-        tables = tomllib.loads(file.read_text("utf-8")).get("rule", [])
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        tables = tomllib.loads(read_text(file)).get("rule", [])
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         reason = (isinstance(error, OSError) and error.strerror) or error
         raise LibraryError(f"{file}: cannot be read as rules: {reason}") from error
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):

@@ -15,7 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from library.cards import Card, HeaderUnit, with_cards
-from library.errors import DiskFullError, LibraryError, NotAFitsFileError, NotAFrameError
+from library.errors import (
+    DamagedCatalogueError,
+    DiskFullError,
+    LibraryError,
+    NotAFitsFileError,
+    NotAFrameError,
+)
 from library.formats.table import frames_in, sequence_place
 from library.frames import FrameKind, FrameMeta, FrameRecord
 from library.importing.judge import derived_cards, is_master, remarks, why_refused
@@ -23,6 +29,7 @@ from library.importing.rules import Rule, apply_rules
 from library.importing.source import Source, read_source
 from library.keywords import FRAME_ID, PLAN_ID, STEP_ID
 from library.naming import frame_path, master_path, numbered, safe_name
+from library.opening import resolved
 from library.reading import meta_of, read_frame
 from library.scan import digest_file
 from library.sidecars import read_sidecar, write_sidecar
@@ -79,17 +86,21 @@ def take_in(
 
     A frame is known by its pixels and its time, so that taking it twice, from a copy or in another format, is
     "already here"; an interrupted call is resumed by calling again. A ``dry_run`` writes nothing.
-    Raises :class:`DiskFullError`; what was told of is durable.
+    Raises :class:`DiskFullError` and :class:`DamagedCatalogueError`; what was told of is durable.
     """
     for file in _each_frame(files):
         try:
             yield _take(library, file, how, rules, dry_run)
-        except DiskFullError:
+        except (DiskFullError, DamagedCatalogueError):
             raise
         except NotAFrameError as error:
             yield Imported(source=file, outcome=Outcome.LEFT, reason=str(error))
         except LibraryError as error:
             yield Imported(source=file, outcome=Outcome.REFUSED, reason=str(error))
+        except (OSError, ValueError, TypeError, ArithmeticError, LookupError, MemoryError) as error:
+            # One bad file stops no other, whatever is wrong with it.
+            what = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+            yield Imported(source=file, outcome=Outcome.REFUSED, reason=f"{file}: cannot be taken in: {what}")
 
 
 def _each_frame(files: Iterable[Path]) -> Iterator[Path]:
@@ -102,8 +113,8 @@ def _each_frame(files: Iterable[Path]) -> Iterator[Path]:
 
 
 def _take(library: Library, file: Path, how: How, rules: Sequence[Rule], dry_run: bool) -> Imported:
-    if file.absolute().is_relative_to(library.folder) or file.resolve().is_relative_to(
-        library.folder.resolve()
+    if file.absolute().is_relative_to(library.folder) or resolved(file).is_relative_to(
+        resolved(library.folder)
     ):
         return Imported(source=file, outcome=Outcome.HERE, path=file, notes=("is a file of this library",))
     source = read_source(file)
@@ -230,7 +241,7 @@ def _link(source: Source, path: Path, cards: list[Card]) -> tuple[str, int]:
     make_folder(path.parent)
     if cards := [*read_sidecar(source.path), *cards]:
         write_sidecar(path, cards)
-    original = source.path.resolve()
+    original = resolved(source.path)
     try:
         os.link(original, path)
     except OSError:

@@ -139,3 +139,20 @@ def test_a_folder_that_goes_is_told(watched: Watched) -> None:
     watched.folder.rmdir()
     with pytest.raises(FirstlightError, match="cannot be watched"):
         watched.poll()
+
+
+def test_a_pipe_or_a_circular_link_keeps_nobody_waiting(watched: Watched) -> None:
+    os.mkfifo(watched.folder / "pipe.fits")
+    os.mkfifo(watched.folder / "pipe.txt")
+    (watched.folder / "loop.fits").symlink_to(watched.folder / "loop.fits")
+    (watched.folder / "zero.fits").symlink_to("/dev/zero")
+    watched.poll()
+    assert watched.after(SETTLED_S + 0.5) == ["loop.fits", "pipe.fits", "zero.fits"]
+    assert watched.watch.pending == 0
+
+
+def test_a_hollow_file_may_be_one_that_is_being_written(watched: Watched) -> None:
+    (watched.folder / "x.fits").write_bytes(FITS)
+    os.truncate(watched.folder / "x.fits", 8_000_000_000)
+    assert watched.after(20) == []
+    assert watched.after(60) == ["x.fits"]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tui.library.options import json_option, library_option, opened
+from tui.terminal import overwrite, say, say_lines
 
 if TYPE_CHECKING:
     from library.importing.rules import Rule
@@ -81,10 +82,10 @@ def run(arguments: argparse.Namespace) -> int:
         for number, imported in enumerate(taking, start=1):
             counts[imported.outcome] += 1
             if arguments.json:
-                print(json.dumps(_facts(imported)), flush=True)
+                say(json.dumps(_facts(imported)))
             else:
                 _clear_progress()
-                print("\n".join(_lines(imported)), flush=True)
+                say_lines(_lines(imported))
                 _progress(f"{number} of {len(found.files)}")
             for note in imported.notes:
                 notes[note].append(imported.source)
@@ -93,13 +94,13 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.json:
         _clear_progress()
         for note, sources in notes.items():
-            print(f"{len(sources)} × {note} ({names_of(sources)})")
+            say(f"{len(sources)} × {note} ({names_of(sources)})")
         summary = [f"{count} {outcome}" for outcome, count in counts.items()] or ["no frame found"]
         for sort, others in found.told().items():
             summary.append(f"{len(others)} {sort} left alone ({names_of(others)})")
-        print(", ".join(summary))
+        say(", ".join(summary))
         if counts[Outcome.HERE] and (arguments.settings or arguments.rules or arguments.from_name):
-            print(_KEEPS_ITS_HEADER)
+            say(_KEEPS_ITS_HEADER)
     return int(failed)
 
 
@@ -117,13 +118,13 @@ def run_export(arguments: argparse.Namespace) -> int:
     with opened(arguments) as library:
         records = library.find(kind=arguments.kind and FrameKind(arguments.kind))
         if not records and not arguments.json:
-            print("no frame to export")
+            say("no frame to export")
         for done in export(library.folder.parent, records, arguments.folder, template or None):
             if arguments.json:
                 facts = {"source": str(done.record.path), "path": str(done.path), "is_new": done.is_new}
-                print(json.dumps(facts), flush=True)
+                say(json.dumps(facts))
             else:
-                print(f"{'exported' if done.is_new else 'already there'}  {done.path}", flush=True)
+                say(f"{'exported' if done.is_new else 'already there'}  {done.path}")
     return 0
 
 
@@ -187,9 +188,9 @@ def _lines(imported: Imported) -> list[str]:
 
 def _progress(text: str) -> None:
     if sys.stderr.isatty():
-        print(f"\r{text}", end="", file=sys.stderr, flush=True)
+        overwrite(text)
 
 
 def _clear_progress() -> None:
     if sys.stderr.isatty():
-        print("\r\033[K", end="", file=sys.stderr, flush=True)
+        overwrite()

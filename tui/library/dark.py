@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tui.library.options import json_option, library_option, opened
+from tui.terminal import say, say_lines
 
 if TYPE_CHECKING:
     from library.dark_model_file import DarkModel
@@ -60,9 +61,9 @@ def run(arguments: argparse.Namespace) -> int:
     dark = synthesise(model, arguments.exposure, arguments.temp)
     write_dark(arguments.output.absolute(), model, dark)
     if arguments.json:
-        print(json.dumps(_facts(model, dark, arguments.output)))
+        say(json.dumps(_facts(model, dark, arguments.output)))
     else:
-        print("\n".join(_lines(model, dark, arguments.output)))
+        say_lines(_lines(model, dark, arguments.output))
     return 0
 
 
@@ -93,10 +94,10 @@ def _chosen(
     fitting = exact or fitting
     if len(fitting) == 1:
         return fitting[0]
-    listed = "\n".join(f"  {_settings(record.meta)}" for record in fitting or models)
+    listed = "; ".join(_settings(record.meta) for record in fitting or models)
     if fitting:
-        raise LibraryError(f"{len(fitting)} dark models fit; say which with --camera, --gain …:\n{listed}")
-    raise LibraryError(f"no dark model fits these options; there are:\n{listed}")
+        raise LibraryError(f"{len(fitting)} dark models fit; say which with --camera, --gain …: {listed}")
+    raise LibraryError(f"no dark model fits these options; there are: {listed}")
 
 
 def _settings(meta: FrameMeta) -> str:

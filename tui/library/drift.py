@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from tui.library.options import json_option, library_option, opened
+from tui.terminal import say, say_lines
 
 if TYPE_CHECKING:
     from library.drift import Drift
@@ -31,11 +32,11 @@ def run(arguments: argparse.Namespace) -> int:
         found = check_drift(library.find(master=False))
     for drift in found:
         if arguments.json:
-            print(json.dumps({**asdict(drift), "stale": drift.stale}, default=str))
+            say(json.dumps({**asdict(drift), "stale": drift.stale}, default=str))
         else:
-            print("\n".join(_lines(drift)))
+            say_lines(_lines(drift))
     if not found and not arguments.json:
-        print("Nothing to compare: no setting has frames of two sessions, twelve hours apart or more.")
+        say("Nothing to compare: no setting has frames of two sessions, twelve hours apart or more.")
     return int(any(drift.stale for drift in found))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tui.library.choosing import choosing_options, chosen, is_anything_chosen
 from tui.library.options import json_option, library_option, opened
+from tui.terminal import say, say_lines
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,17 +37,15 @@ def run(arguments: argparse.Namespace) -> int:
         records = chosen(library, arguments, retired=arguments.retired)
         if arguments.json:
             for record in records:
-                print(json.dumps(facts(record)))
+                say(json.dumps(facts(record)))
         elif records:
-            print("\n".join(table(records, library.folder)))
+            say_lines(table(records, library.folder))
         elif arguments.retired:
-            print(
-                "No frame is retired." if not is_anything_chosen(arguments) else "No such frame is retired."
-            )
+            say("No frame is retired." if not is_anything_chosen(arguments) else "No such frame is retired.")
         elif is_anything_chosen(arguments):
-            print("No frame is like this: `firstlight library status` shows what there is.")
+            say("No frame is like this: `firstlight library status` shows what there is.")
         else:
-            print("The library is empty: `firstlight library add` takes frames in.")
+            say("The library is empty: `firstlight library add` takes frames in.")
     return 0
 
 

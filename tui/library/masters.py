@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from tui.library.options import at_least_one, json_option, library_option, opened
+from tui.terminal import overwrite, say
 
 if TYPE_CHECKING:
     from library.frames import FrameRecord
@@ -103,7 +104,7 @@ class _Report:
 
     def begin(self, what: str) -> None:
         if self._live:
-            print(f"\r\x1b[K{what} …", end="", file=sys.stderr, flush=True)
+            overwrite(f"{what} …")
 
     def built(self, built: Built) -> None:
         meta = built.record.meta
@@ -136,10 +137,10 @@ class _Report:
 
     def end(self, *, is_empty: bool) -> None:
         if self._live:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            overwrite()
         if not self._as_json and not self._built and not self.refusals:
             why = "the library has no frames" if is_empty else "every group of frames has its master"
-            print(f"nothing to build: {why}")
+            say(f"nothing to build: {why}")
 
     def _tell(self, event: str, reason: str) -> None:
         self._print(
@@ -150,8 +151,8 @@ class _Report:
 
     def _print(self, line: str) -> None:
         if self._live:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-        print(line, flush=True)
+            overwrite()
+        say(line)
 
 
 def _facts(record: FrameRecord) -> dict[str, Any]:

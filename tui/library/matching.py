@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tui.library.options import json_option, library_option, opened, wrapped
+from tui.terminal import say, say_lines
 
 if TYPE_CHECKING:
     from library.coverage import Field, Match
@@ -51,15 +52,15 @@ def run(arguments: argparse.Namespace) -> int:
         found = match_file(library, arguments.light)
         answers: dict[str, Match] = {each.name: getattr(found, each.name) for each in fields(found)}
         if arguments.json:
-            print(json.dumps({kind: _facts(answer) for kind, answer in answers.items()}))
+            say(json.dumps({kind: _facts(answer) for kind, answer in answers.items()}))
             return 0
-        print(f"{arguments.light}")
+        say(f"{arguments.light}")
         if all(answer.coverage == "not_needed" for answer in answers.values()):
-            print(f"\nnothing is needed: {found.dark.reasons[0]}")
+            say_lines(("", f"nothing is needed: {found.dark.reasons[0]}"))
             return 0
         for kind, answer in answers.items():
-            print("\n".join(_lines(kind, answer)))
-        print(_rules(read_tolerances(library.folder.parent)))
+            say_lines(_lines(kind, answer))
+        say_lines(_rules(read_tolerances(library.folder.parent)))
     return 0
 
 
@@ -121,7 +122,7 @@ def _shown(value: str | float | None) -> str:
     return value if isinstance(value, str) else f"{value:g}"
 
 
-def _rules(rules: Tolerances) -> str:
+def _rules(rules: Tolerances) -> list[str]:
     """The hard keys and the tolerances in force."""
     from library.coverage import Verdict
     from library.fitness import SETTINGS
@@ -143,4 +144,4 @@ def _rules(rules: Tolerances) -> str:
         f"may be {Verdict.UNKNOWN.value} on one side: {unknown}",
     )
     lines = ["", "rules ([matching] in library.toml changes the numbers)"]
-    return "\n".join(lines + [line for each in said for line in wrapped(each)])
+    return lines + [line for each in said for line in wrapped(each)]

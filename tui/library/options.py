@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from library.opening import resolved
+
 if TYPE_CHECKING:
     from library.store import Library
 
@@ -58,7 +60,7 @@ def library_of(arguments: argparse.Namespace, *, begins: bool = False) -> Path:
     from firstlight.config import default_library
     from library.errors import LibraryError
 
-    folder: Path = (arguments.library or default_library()).resolve()
+    folder: Path = resolved(arguments.library or default_library())
     if not begins and not folder.exists():
         raise LibraryError(
             f"{folder}: there is no such folder; check --library, or begin a library there with "

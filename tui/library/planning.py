@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from numerics.counting import counted, counted_are
 from tui.library.options import json_option, library_of, library_option, opened, wrapped
+from tui.terminal import say, say_lines, warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,9 +96,9 @@ def run_plan(arguments: argparse.Namespace) -> int:
     with opened(arguments, begins=True) as library:
         report = _report(arguments, library.folder.parent)(library)
     if arguments.json:
-        print(json.dumps(report.to_dict()))
+        say(json.dumps(report.to_dict()))
     else:
-        print("\n".join(_lines(report)))
+        say_lines(_lines(report))
     return 0
 
 
@@ -197,13 +197,13 @@ def run_shoot(arguments: argparse.Namespace) -> int:
     root = library_of(arguments, begins=True)
     plan = _shooting_plan(arguments, root)
     if plan is None:
-        print("Nothing is missing.", file=sys.stderr)
+        warn("Nothing is missing.")
         return 0
     with Library.open(root) as library:  # says what is wrong with it before anything starts
         if not steps_left(plan, library):
             for master in build_masters(library, plan_id=plan.plan_id):  # what a crash left unbuilt
-                print(f"built {master.path}", file=sys.stderr)
-            print("Nothing is missing.", file=sys.stderr)
+                warn(f"built {master.path}")
+            warn("Nothing is missing.")
             return 0
         file = write_plan(plan, root)
     spec = SessionSpec(root=str(root), plan=str(file), indi=indi, glows=arguments.amp_glow)
@@ -252,7 +252,7 @@ def _shooting_plan(arguments: argparse.Namespace, root: Path) -> Plan | None:
     for item in report.items:
         if item.missing and item.kind.value == "flat":
             flats = counted_are(item.missing, f"{item.filter} flat" if item.filter else "flat")
-            print(f"{flats} left to the night: flats need light", file=sys.stderr)
+            warn(f"{flats} left to the night: flats need light")
     return shooting_plan(sets, equipment=equipment, camera=camera) if sets else None
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from tui.library.options import json_option, library_option, opened
+from tui.terminal import say, say_lines
 
 if TYPE_CHECKING:
     from library.status import Cell, Setup, Status
@@ -44,10 +45,10 @@ def run(arguments: argparse.Namespace) -> int:
         free_bytes = shutil.disk_usage(library.folder).free
         if arguments.json:
             facts = {"library": str(library.folder), "free_bytes": free_bytes, **asdict(found)}
-            print(json.dumps(facts, default=_plain))
+            say(json.dumps(facts, default=_plain))
             return 0
-        print("\n".join(lines(found, datetime.now(UTC))))
-        print(f"{_size(free_bytes)} free on the disk of {library.folder}")
+        say_lines(lines(found, datetime.now(UTC)))
+        say(f"{_size(free_bytes)} free on the disk of {library.folder}")
     return 0
 
 

@@ -10,9 +10,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from library.opening import resolved
 from numerics.counting import counted
 from tui.library.choosing import choosing_options, chosen, is_anything_chosen
 from tui.library.options import json_option, library_of, library_option, opened
+from tui.terminal import overwrite, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,14 +70,14 @@ def _verify(arguments: argparse.Namespace) -> int:
         for fault in verify(library.catalogue, within=within, on_progress=on_progress):
             faults += 1
             meter.clear()
-            print(
+            say(
                 json.dumps(asdict(fault))
                 if arguments.json
                 else f"{fault.path}: {fault.problem}; {fault.remedy}"
             )
     meter.clear()
     if not arguments.json:
-        print(
+        say(
             f"{counted(read.done, 'file')} read ({read.done_bytes / 1e9:.2f} GB), {faults or 'nothing'} wrong"
         )
     return 1 if faults else 0
@@ -94,19 +96,19 @@ def _rebuild(arguments: argparse.Namespace) -> int:
     seconds = time.monotonic() - started
     meter.clear()
     if arguments.json:
-        print(json.dumps({**asdict(done), "seconds": round(seconds, 3)}, default=str))
+        say(json.dumps({**asdict(done), "seconds": round(seconds, 3)}, default=str))
         return 0
-    print(
+    say(
         f"{counted(done.frames, 'frame')}, {counted(done.masters, 'master')} in {seconds:.1f} s; "
         f"digests computed: {done.digested}"
     )
     if done.moved_aside:
-        print(f"the damaged catalogue lies at {done.moved_aside}; delete it when you like")
+        say(f"the damaged catalogue lies at {done.moved_aside}; delete it when you like")
     for path in done.refused:
-        print(f"{path}: refused: it is no whole FITS image, or repeats a frame that is here")
+        say(f"{path}: refused: {done.reasons[path]}")
     for path in done.missing:
         told = "forgotten" if arguments.trust_files else "`--trust-files` forgets it"
-        print(f"{path}: it is gone; restore it from a backup ({told})")
+        say(f"{path}: it is gone; restore it from a backup ({told})")
     return 0
 
 
@@ -155,12 +157,12 @@ def _named(library: Library, names: Sequence[str]) -> list[FrameRecord]:
 
     records = library.find(retired=None)
     by_id = {each.meta.frame_id: each for each in records if each.meta.frame_id}
-    by_path = {each.path.resolve(): each for each in records}
+    by_path = {resolved(each.path): each for each in records}
     found = []
     for name in names:
         places = (library.folder / name, Path(name))
         record = by_id.get(name) or next(
-            (by_path[p.resolve()] for p in places if p.resolve() in by_path), None
+            (by_path[resolved(p)] for p in places if resolved(p) in by_path), None
         )
         if record is None:
             raise LibraryError(f"{name}: no frame of that path or id; `firstlight library list` has them all")
@@ -172,15 +174,15 @@ def _tell(library: Library, records: Sequence[FrameRecord], arguments: argparse.
     paths = [each.path.relative_to(library.folder).as_posix() for each in records]
     if arguments.json:
         for path in paths:
-            print(json.dumps({"path": path, "done": None if arguments.dry_run else done}))
+            say(json.dumps({"path": path, "done": None if arguments.dry_run else done}))
         return
     for path in paths:
-        print(path)
+        say(path)
     if done == "retired":
         for master in _made_of_these_alone(library, records):
-            print(f"{master.path.name} was made of such frames alone and stays in use; retire it too:")
-            print(f"  firstlight library retire {master.path.relative_to(library.folder).as_posix()}")
-    print(f"{len(paths)} {'would be ' * arguments.dry_run}{done}; no file is deleted")
+            say(f"{master.path.name} was made of such frames alone and stays in use; retire it too:")
+            say(f"  firstlight library retire {master.path.relative_to(library.folder).as_posix()}")
+    say(f"{len(paths)} {'would be ' * arguments.dry_run}{done}; no file is deleted")
 
 
 def _made_of_these_alone(library: Library, retired: Sequence[FrameRecord]) -> list[FrameRecord]:
@@ -214,10 +216,10 @@ class _Meter:
         """Say it, not too often."""
         if sys.stderr.isatty() and time.monotonic() - self._told > _TOLD_EVERY_S:
             self._told, self._shown = time.monotonic(), True
-            print(f"\r{self._verb} {done} of {total}  {more}\x1b[K", end="", file=sys.stderr, flush=True)
+            overwrite(f"{self._verb} {done} of {total}  {more}")
 
     def clear(self) -> None:
         """Make room for a line of its own."""
         if self._shown:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            overwrite()
             self._shown = False
