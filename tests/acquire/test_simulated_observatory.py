@@ -81,7 +81,8 @@ async def test_a_night(simulated: Simulated) -> None:
             assert float(header["DEC"]) == pytest.approx(57.13, abs=0.01)
 
 
-@pytest.mark.parametrize("what", ["server", pytest.param("worker", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["server", "worker"])
 async def test_what_dies_in_an_exposure_comes_back(simulated: Simulated, what: str) -> None:
     night = Night()
     pending = [what]
