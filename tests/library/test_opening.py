@@ -122,7 +122,7 @@ def test_stack_leaves_out_what_is_no_file(tmp_path: Path, how: tuple[str, ...]) 
         ("library", "plan", "{pipe}", "--root", "{root}"),
         ("library", "match", "{pipe}", "--root", "{root}"),
         ("library", "add", "{root}/x.fits", "--root", "{root}", "--rules", "{pipe}"),
-        ("compose", "{pipe}", "{pipe}", "-o", "{root}/o.png"),
+        ("compose", "{pipe}", "{pipe}", "-o", "{root}/o.fits"),
     ],
     ids=" ".join,
 )
