@@ -40,6 +40,7 @@ from firstlight.stacker_process import StackerProcess
 from firstlight.stream import EventStream
 from library.errors import LibraryError
 from library.store import Library
+from library.writing import remove_parts
 
 USER_ERRORS = (FirstlightError, AcquireError, LibraryError)
 """What a user can act on: shown as it is, without a traceback."""
@@ -56,6 +57,8 @@ async def session(spec: SessionSpec, ready: Callable[[Path], None]) -> None:
     root.create()
     async with AsyncExitStack() as stack:
         stack.enter_context(root.locked())
+        for folder in (root.path, root.journals):
+            remove_parts(folder)
         stream = EventStream(root.journals)
         night: Night | Shooting | None = None
 

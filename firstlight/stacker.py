@@ -64,7 +64,11 @@ def main() -> None:
     os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")  # the other core is the camera's
     give_back_large_blocks()
     replies = os.fdopen(int(sys.argv[1]), "w", encoding="utf-8")
-    serve(sys.stdin, replies, Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4])
+    try:
+        serve(sys.stdin, replies, Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4])
+    except BrokenPipeError:
+        # The session has gone, and nobody is left to be told; what it has not heard of goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), replies.fileno())
 
 
 def serve(requests: IO[str], replies: IO[str], folder: Path, pictures: Path, target: str) -> None:
@@ -78,6 +82,8 @@ def serve(requests: IO[str], replies: IO[str], folder: Path, pictures: Path, tar
     warm_up()  # while the first exposure runs
     with Stacks(folder, pictures, target, reply) as stacks:
         for line in requests:
+            if not line.endswith("\n"):
+                break  # the session was killed while it asked
             answer = _obey(stacks, json.loads(line))
             print(json.dumps({"done": True, "work": stacks.behind} | answer), file=replies, flush=True)
 
