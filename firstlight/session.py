@@ -41,6 +41,7 @@ from firstlight.stacker_process import StackerProcess
 from firstlight.stream import EventStream
 from library.errors import LibraryError
 from library.store import Library
+from library.writing import remove_parts
 
 USER_ERRORS = (FirstlightError, AcquireError, LibraryError)
 """What a user can act on: shown as it is, without a traceback."""
@@ -57,7 +58,7 @@ async def session(spec: SessionSpec, ready: Callable[[Path], None]) -> None:
     root.create()
     async with AsyncExitStack() as stack:
         stack.enter_context(root.locked())
-        stream = EventStream(root.journals)
+        stream = _stream(root)
         night: Night | Shooting | None = None
 
         def obey(ask: Ask) -> None:
@@ -113,6 +114,13 @@ async def session(spec: SessionSpec, ready: Callable[[Path], None]) -> None:
         except USER_ERRORS as error:
             stream.emit(Log(level="error", message=str(error)))
             raise
+
+
+def _stream(root: Root) -> EventStream:
+    """A journal on a root that is ours, without what a killed run left half-written."""
+    for folder in (root.path, root.journals):
+        remove_parts(folder)
+    return EventStream(root.journals)
 
 
 async def _stacker(

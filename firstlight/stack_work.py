@@ -19,7 +19,7 @@ from library.errors import LibraryError
 from library.formats.table import sequence_place
 from library.naming import safe_name
 from library.opening import resolved
-from library.writing import write_durably
+from library.writing import remove_parts, write_durably
 from livestack.dark_scaling import Scaling
 
 _VERSION = 1
@@ -35,7 +35,7 @@ class WorkFolder:
 
     def __init__(self, job: StackJob) -> None:
         self.path = job.output.parent / f".{job.output.stem}.firstlight"
-        self._settings = _settings(job)
+        self._job, self._settings = job, _settings(job)
         self._lock: int | None = None
         self.names: list[str | None] = []
         self.calibrations: list[Choices] = []
@@ -108,6 +108,11 @@ class WorkFolder:
             ) from error
         except OSError as error:
             raise FirstlightError(f"{self.path}: cannot be used: {error.strerror}") from error
+        remove_parts(self.path)
+        job = self._job
+        names = (job.outputs(self.names), job.previews(self.names))
+        for path in [*job.results(), *(path for each in names for path in each.values())]:
+            remove_parts(path.parent, of={path.name})
         if anew or self._found is None:
             self._clear()
             for each in (self.names, self.calibrations, self.tried, self.seconds, self.scalings):

@@ -67,8 +67,12 @@ def main() -> None:
     give_back_large_blocks()
     replies = os.fdopen(int(sys.argv[1]), "w", encoding="utf-8")
     folder, pictures, target = Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4]
-    with Compiling(missing_of(PARTS)) as compiling:
-        serve(sys.stdin, replies, folder, pictures, target, compiling)
+    try:
+        with Compiling(missing_of(PARTS)) as compiling:
+            serve(sys.stdin, replies, folder, pictures, target, compiling)
+    except BrokenPipeError:
+        # The session has gone, and nobody is left to be told; what it has not heard of goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), replies.fileno())
 
 
 def serve(
@@ -87,6 +91,8 @@ def serve(
 
     with Stacks(folder, pictures, target, reply) as stacks:
         for line in requests:
+            if not line.endswith("\n"):
+                break  # the session was killed while it asked
             answer = _obey(stacks, json.loads(line))
             print(json.dumps({"done": True, "work": stacks.behind} | answer), file=replies, flush=True)
 

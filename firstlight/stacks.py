@@ -27,6 +27,7 @@ from library.cutting import Extent
 from library.errors import LibraryError
 from library.naming import told_name
 from library.reading import read_frame
+from library.writing import remove_parts
 from livestack.engine import Sub
 from livestack.errors import LiveStackError, StateError
 from livestack.events import SubRejected
@@ -52,6 +53,7 @@ class Stacks:
         self._heard: list[Moved | Trouble] = []
         self._oddities = Oddities()
         self._kept = self._open()
+        remove_parts(pictures)  # a stacker that was killed before has let go of the stacks
 
     def __enter__(self) -> Self:
         return self

@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from library.errors import DiskFullError
 Buffer = bytes | memoryview
 
 PART_MARK = ".part-"
+_PART = re.compile(rf"\.(?P<name>.+){re.escape(PART_MARK)}[0-9a-f]{{8}}", re.DOTALL)
 """Temporary files are named ``.<name>.part-<random>``; whoever finds one after a crash may remove it."""
 
 _BITPIX = {"uint8": 8, "int16": 16, "uint16": 16, "int32": 32, "uint32": 32, "float32": -32, "float64": -64}
@@ -108,6 +111,18 @@ def encode_header(shape: tuple[int, ...], dtype: np.dtype[Any], cards: Iterable[
 def _zero_of(dtype: np.dtype[Any]) -> int:
     """BZERO: FITS stores unsigned integers with their sign bit turned."""
     return 1 << (8 * dtype.itemsize - 1) if dtype.kind == "u" and dtype.itemsize > 1 else 0
+
+
+def remove_parts(folder: Path, *, of: Collection[str] | None = None) -> None:
+    """Remove what killed processes left half-written in a folder: of all files, or of those of these names.
+
+    For whoever is alone in writing there: another's file may be in the making.
+    """
+    with suppress(OSError):  # what cannot be removed is in nobody's way
+        for file in folder.iterdir():
+            found = _PART.fullmatch(file.name)
+            if found and (of is None or found["name"] in of):
+                file.unlink(missing_ok=True)
 
 
 def make_folder(folder: Path) -> None:

@@ -155,7 +155,7 @@ def _opened(data: Data) -> Iterator[RawPy]:
 
     raw = rawpy.RawPy()
     try:
-        if data.path is not None:
+        if data.path is not None and str(data.path).isprintable():  # LibRaw names the file in its warnings
             raw.open_file(str(data.path))
         else:
             with data.opened() as stream:

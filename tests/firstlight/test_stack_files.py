@@ -259,3 +259,16 @@ def test_real_nights_stack_whole_and_lie_on_their_own_stack(
     one, other = (read_frame(path).pixels for path in (first.output, again))
     both = (one != 0) & (other != 0)
     assert np.corrcoef(one[both], other[both])[0, 1] > 0.98
+
+
+def test_what_a_killed_stack_left_half_written_is_gone_when_it_goes_on(
+    tmp_path: Path, lights: list[Path]
+) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    other = folder / ".elsewhere.fits.part-0123abcd"
+    left = [folder / f".{name}.part-0123abcd" for name in ("m27.fits", "m27.png")]
+    for file in (other, *left):
+        file.write_bytes(b"half")
+    stack_files(lights, StackJob(output=folder / "m27.fits", preview=folder / "m27.png"))
+    assert sorted(file.name for file in folder.iterdir()) == [other.name, "m27.fits", "m27.png"]

@@ -6,6 +6,7 @@ import random
 import struct
 import tracemalloc
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -340,3 +341,23 @@ def test_the_command_line_takes_all_and_tells_what_it_leaves(
     assert patterns == ["GRBG", "GRBG", "GRBG", "RGGB"]
     assert main(["library", "add", str(folder / "t.jpg"), *root]) == 1
     assert "cannot be calibrated" in capsys.readouterr().out
+
+
+def test_libraw_does_not_print_a_name_raw(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = write_dng(tmp_path / "a\x1b[31m.dng", np.full((24, 32), 900, np.uint16))
+    data = path.read_bytes()
+    rows, more = struct.pack("<HHII", 257, 4, 1, 24), struct.pack("<HHII", 257, 4, 1, 30)
+    assert rows in data
+    path.write_bytes(
+        data.replace(rows, more)
+    )  # pixels that the file does not have: LibRaw warns, and names it
+    with suppress(LibraryError):
+        read_frame(path)
+    assert "\x1b" not in capfd.readouterr().err
+
+
+def test_a_raw_file_whose_name_is_no_text_is_read(tmp_path: Path) -> None:
+    pixels = np.full((24, 32), 900, np.uint16)
+    path = write_dng(tmp_path / "x.dng", pixels)
+    path = path.rename(tmp_path / "caf\udce9.dng")
+    assert np.array_equal(read_frame(path).pixels, pixels)

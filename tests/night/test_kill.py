@@ -69,6 +69,7 @@ def test_killing_everything_at_any_moment_loses_nothing(
     wanted = Counter(step.kind for step in read_plan(root / "plan.toml").steps())
     assert check_library(root) == wanted
     assert wanted[FrameKind.LIGHT] == 6
+    assert not list(root.rglob("*.part-*")), "half-written files stay"
 
 
 def test_killing_the_screen_leaves_the_night(root: Path, start: Callable[..., Night]) -> None:
