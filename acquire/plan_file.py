@@ -34,7 +34,7 @@ def read_plan(path: Path) -> Plan:
         raise PlanError(f"{path}: there is no such file") from None
     except OSError as error:
         raise PlanError(f"{path}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise PlanError(f"{path}: is not TOML: {error}") from error
     return plan_from_dict(data, str(path))
 

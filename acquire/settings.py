@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -79,8 +80,8 @@ def number(*, at_least: float, at_most: float = math.inf) -> Check:
     limits = f"at least {at_least:g}" if at_most == math.inf else f"from {at_least:g} to {at_most:g}"
 
     def check(value: Any) -> float:
-        wrong = isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value)
-        if wrong or not at_least <= value <= at_most:
+        wrong = isinstance(value, bool) or not isinstance(value, int | float)
+        if wrong or not at_least <= value <= min(at_most, sys.float_info.max):  # a whole number has no end
             raise ValueError(f"a number {limits}")
         return float(value)
 

@@ -56,7 +56,7 @@ def _configured_library() -> Path | None:
         settings = tomllib.loads(read_text(file))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise FirstlightError(f"{file}: cannot be read: {reason}; correct it or move it away") from error
     for key in settings:

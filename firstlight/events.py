@@ -286,7 +286,7 @@ def _value(hint: Any, value: Any) -> Any:
         return tuple(_value(typing.get_args(hint)[0], item) for item in value)
     if dataclasses.is_dataclass(hint) and isinstance(value, dict):
         return _build(typing.cast(type, hint), value)
-    if value is None:
+    if value is None and types.NoneType in (hint, *typing.get_args(hint)):
         return value
     if typing.get_origin(hint) in {types.UnionType, typing.Union}:
         kinds = [kind for kind in typing.get_args(hint) if kind is not types.NoneType]
@@ -303,6 +303,8 @@ def _value(hint: Any, value: Any) -> Any:
 
 def _fits(kind: type, value: Any) -> bool:
     """Whether JSON's value can be that of a field; kinds that JSON does not have are not judged."""
+    if value is None:
+        return False
     if kind is float:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         return is_number and abs(value) < math.inf

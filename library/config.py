@@ -22,7 +22,7 @@ def config_section(root: Path, name: str) -> dict[str, Any]:
         section = tomllib.loads(read_text(file)).get(name, {})
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise LibraryError(f"{file}: cannot be read: {reason}; correct it or move it away") from error
     if not isinstance(section, dict):

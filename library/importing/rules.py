@@ -131,7 +131,7 @@ def load_rules(file: Path) -> list[Rule]:
     """The ``[[rule]]`` tables of a TOML file; raises :class:`LibraryError` with the rule that is wrong."""
     try:
         tables = tomllib.loads(read_text(file)).get("rule", [])
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         reason = (isinstance(error, OSError) and error.strerror) or error
         raise LibraryError(f"{file}: cannot be read as rules: {reason}") from error
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):

@@ -90,12 +90,12 @@ def load(path: Path) -> FaultPlan:
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
         return _plan(data, path)
-    except OSError as error:
-        raise FaultFileError(f"{path}: {error.strerror or error}") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise FaultFileError(f"{path}: is no TOML: {error}") from error
     except FaultFileError as error:
         raise FaultFileError(f"{path}: {error}") from None
+    except OSError as error:
+        raise FaultFileError(f"{path}: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise FaultFileError(f"{path}: is no TOML: {error}") from error
 
 
 def _plan(data: Mapping[str, Any], path: Path) -> FaultPlan:

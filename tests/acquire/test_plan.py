@@ -207,7 +207,12 @@ def test_files_that_are_no_plans(tmp_path: Path) -> None:
         read_plan(tmp_path / "none.toml")
     with pytest.raises(PlanError, match="cannot be read"):
         read_plan(tmp_path)
-    for content in (b"name = ", b"\xff\xfe\x00", b"name = " + b"[" * 5000):
+    for content in (b"name = ", b"\xff\xfe\x00", b"name = " + b"[" * 5000, b"name = " + b"9" * 5000):
         (tmp_path / "bad.toml").write_bytes(content)
         with pytest.raises(PlanError, match="is not TOML"):
             read_plan(tmp_path / "bad.toml")
+
+
+def test_a_whole_number_without_end_is_no_exposure() -> None:
+    with pytest.raises(PlanError, match="exposure_s: must be a number"):
+        Lights(exposure_s=10**400, count=1)

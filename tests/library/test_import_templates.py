@@ -170,6 +170,7 @@ def test_names_that_collide_are_numbered(tmp_path: Path) -> None:
         ("[files]\ntemplate = '$$HFR$$'\n", "does not know"),
         ("files = 3\n", "not a section"),
         ("[files\n", "cannot be read"),
+        (f"x = {'9' * 5000}\n", "cannot be read"),
     ],
 )
 def test_a_faulty_configuration_is_told_and_nothing_is_left_open(
