@@ -89,7 +89,7 @@ class StockServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        command = ["indiserver", "-p", str(self.port), "-u", "indi.socket", *self._drivers]
+        command = ["indiserver", "-p", str(self.port), "-u", str(self._home / "socket"), *self._drivers]
         self._process = subprocess.Popen(
             command,
             cwd=self._home,

@@ -59,7 +59,7 @@ def test_an_older_screen_can_follow_a_newer_night(event: events.Event, time: dat
     "line",
     [
         *("", "{", "[]", '{"event": "no_such"}', '{"event": "log", "time": "x"}', "null"),
-        '{"event": "connection_lost", "time": "2026-03-01T22:00:00Z", "run": "r", "what": "x", "reason": null}',
+        '{"event": "connection_lost", "time": "2026-03-01T22:00Z", "run": "r", "what": "", "reason": null}',
     ],
 )
 def test_what_is_no_event_is_named(line: str) -> None:
