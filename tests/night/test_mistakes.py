@@ -148,11 +148,11 @@ def test_two_nights_on_one_root(root: Path, start: Callable[..., Night]) -> None
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system with room for a few frames."""
+def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A file system of so many megabytes."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "firstlight-test", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={request.param}m", "firstlight-test", str(folder)]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
         pytest.skip("needs to mount a small file system (root)")
     yield folder
@@ -160,7 +160,18 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.slow
-def test_a_full_disk(small_disk: Path) -> None:
+@pytest.mark.parametrize("small_disk", [24], indirect=True)
+def test_a_disk_without_room_for_the_night(small_disk: Path) -> None:
+    done = firstlight("demo", "--json", "--subs", 6, "--speed", 200, "--root", small_disk)
+    check_message(done, str(small_disk), "make room", "--library")
+    assert not list(small_disk.rglob("*.fits*"))
+    with Root(small_disk).locked():
+        pass  # no session holds it any more
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("small_disk", [48], indirect=True)
+def test_a_disk_that_fills_up(small_disk: Path) -> None:
     done = firstlight("demo", "--json", "--subs", 6, "--speed", 200, "--root", small_disk)
     assert done.returncode != 0
     assert "Traceback" not in done.stdout + done.stderr
