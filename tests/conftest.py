@@ -84,8 +84,9 @@ def private_temp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def own_settings(monkeypatch: pytest.MonkeyPatch, private_temp: Path) -> None:
     """No test sees the user's settings, library or nights: a folder of our own stands in for all three."""
     home = private_temp.parent / "own-settings"
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
-    monkeypatch.setenv("XDG_STATE_HOME", str(home / "state"))
+    for name in ("config", "state"):
+        (home / name).mkdir(parents=True, exist_ok=True)  # astropy warns of one that is not there
+        monkeypatch.setenv(f"XDG_{name.upper()}_HOME", str(home / name))
     monkeypatch.setenv("FIRSTLIGHT_ROOT", str(home / "firstlight"))
     monkeypatch.delenv("FIRSTLIGHT_LIBRARY", raising=False)
 

@@ -14,7 +14,9 @@ from tests.night.nights import Night, kill_night
 @pytest.fixture(autouse=True)
 def own_home(own_settings: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A home folder of the test's own: what is remembered there is not the user's, but for compiled loops."""
-    monkeypatch.setenv("XDG_CACHE_HOME", os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache"))
+    compiled = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    compiled.mkdir(parents=True, exist_ok=True)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(compiled))
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))

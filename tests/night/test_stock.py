@@ -45,6 +45,7 @@ bias = 4
 dark = 4
 [end]
 min_altitude_deg = -90
+warm_c_per_min = 30
 """
 
 
