@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
@@ -17,6 +15,7 @@ from acquire.plan import Calibration, CameraSettings, End, Lights, Options, Plan
 from acquire.preflight import check_plan, forecast
 from acquire.runner import Runner
 from tests.acquire.clocks import FakeClock
+from tests.acquire.faked_night import EVENING, FakedNight
 from tests.acquire.fakes import FakeObservatory, FakeStore
 
 PLAN = Plan(
@@ -27,33 +26,11 @@ PLAN = Plan(
     options=Options(retries=1, reconnects=3),
 )
 MUNICH = Site(latitude_deg=48.1, longitude_deg=11.6)
-EVENING = datetime(2026, 11, 28, 18, 0, tzinfo=UTC)
 
 
-class Night:
-    """A run with everything around it; ``now`` goes with its clock."""
-
+class Night(FakedNight):
     def __init__(self, plan: Plan = PLAN) -> None:
-        self.clock = FakeClock()
-        self.devices = FakeObservatory(self.clock)
-        self.store = FakeStore(self.clock)
-        self.said: list[events.AcquireEvent] = []
-        self.on_event: Callable[[events.AcquireEvent], None] = lambda event: None
-        self.runner = Runner(plan, self.devices.devices, self.store, self._emit, self.clock, now=self._now)
-        self._began_s = self.clock.monotonic()
-
-    def _now(self) -> datetime:
-        return EVENING + timedelta(seconds=self.clock.monotonic() - self._began_s)
-
-    def _emit(self, event: events.AcquireEvent) -> None:
-        self.said.append(event)
-        self.on_event(event)
-
-    async def run(self) -> str:
-        return await self.clock.run(self.runner.run())
-
-    def of(self, *kinds: type) -> list[Any]:
-        return [event for event in self.said if isinstance(event, kinds)]
+        super().__init__(plan)
 
     @property
     def closing(self) -> list[tuple[str, str]]:
@@ -88,19 +65,19 @@ async def test_the_mount_first_and_then_the_cooler_unless_the_plan_says_otherwis
     night = Night(replace(PLAN, end=end))
     assert await night.run() == "done"
     assert night.closing == closing
-    assert night.devices.camera.warmings == [5.0] * (WARMED[0] in closing)
+    assert night.observatory.camera.warmings == [5.0] * (WARMED[0] in closing)
 
 
 async def test_a_mount_that_cannot_park_stops_tracking() -> None:
     night = Night()
-    night.devices.mount.can_park = False
+    night.observatory.mount.can_park = False
     assert await night.run() == "done"
     assert night.closing == [("park", "started"), ("park", "failed"), *STOPPED, *WARMED]
 
 
 async def test_what_fails_is_told_and_the_rest_is_done_all_the_same() -> None:
     night = Night()
-    night.devices.mount.faults.queue.extend([None, DeviceError("the brake"), DeviceError("the brake")])
+    night.observatory.mount.faults.queue.extend([None, DeviceError("the brake"), DeviceError("the brake")])
     assert await night.run() == "done"
     assert night.closing[:2] == [("park", "started"), ("park", "failed")]
     assert night.of(events.Closing)[1].reason == "the brake"
@@ -141,7 +118,7 @@ async def test_a_second_stop_ends_the_warming_too() -> None:
 
 async def test_a_night_that_fails_ends_the_same() -> None:
     night = Night()
-    night.devices.mount.faults.queue.extend([DeviceError("stuck")] * 2)
+    night.observatory.mount.faults.queue.extend([DeviceError("stuck")] * 2)
     assert await night.run() == "failed"
     assert night.closing == PARKED + WARMED
 
@@ -172,17 +149,17 @@ async def test_the_mount_rests_while_darks_are_shot_after_the_lights() -> None:
 
 async def test_a_temperature_out_of_reach_is_waited_for_once_and_said() -> None:
     night = Night()
-    night.devices.camera.cooler_faults.queue.append(OutOfTimeError("reaching -10 °C has not happened"))
+    night.observatory.camera.cooler_faults.queue.append(OutOfTimeError("reaching -10 °C has not happened"))
     assert await night.run() == "failed"
     assert night.ended.reason == "reaching -10 °C has not happened"
-    assert night.devices.camera.coolings == [-10]
+    assert night.observatory.camera.coolings == [-10]
     [started] = night.of(events.CoolingStarted)
     assert (started.target_temp_c, started.timeout_s) == (-10, PLAN.camera.cooling_timeout_s)
 
 
 async def test_a_cooler_that_refuses_is_tried_again_out_loud() -> None:
     night = Night()
-    night.devices.camera.cooler_faults.queue.append(DeviceError("no power"))
+    night.observatory.camera.cooler_faults.queue.append(DeviceError("no power"))
     assert await night.run() == "done"
     [retry] = night.of(events.Retrying)
     assert (retry.what, retry.reason, retry.attempt, retry.attempts) == ("cooling", "no power", 1, 2)
@@ -196,7 +173,7 @@ async def test_the_time_left_for_cooling_is_told() -> None:
 
 async def test_lost_and_back_is_not_for_ever() -> None:
     night = Night()
-    night.devices.camera.faults.queue.extend([DeviceLostError("it crashed")] * 99)
+    night.observatory.camera.faults.queue.extend([DeviceLostError("it crashed")] * 99)
     assert await night.run() == "failed"
     assert (
         night.ended.reason
@@ -207,28 +184,28 @@ async def test_lost_and_back_is_not_for_ever() -> None:
 
 async def test_losses_with_frames_in_between_do_not_add_up() -> None:
     night = Night(replace(PLAN, lights=(Lights(filter="L", exposure_s=60, count=9),)))
-    night.devices.camera.faults.queue.extend([DeviceLostError("it crashed"), None] * 9)
+    night.observatory.camera.faults.queue.extend([DeviceLostError("it crashed"), None] * 9)
     assert await night.run() == "done"
     assert len(night.store.frames) == 9
 
 
 async def test_what_does_not_come_back_is_given_up() -> None:
     night = Night(replace(PLAN, options=Options(reconnect_timeout_s=20)))
-    night.devices.camera.faults.queue.append(DeviceLostError("gone"))
+    night.observatory.camera.faults.queue.append(DeviceLostError("gone"))
     assert await night.run() == "failed"
     assert night.ended.reason == "what was lost has not come back within 20 s: gone"
 
 
 async def test_a_night_that_shot_nothing_has_failed() -> None:
     night = Night()
-    night.devices.camera.faults.queue.extend([DeviceError("no image")] * 99)
+    night.observatory.camera.faults.queue.extend([DeviceError("no image")] * 99)
     assert await night.run() == "failed"
     assert night.ended.reason == "nothing was shot: no image"
 
 
 async def test_an_error_of_ours_is_words_and_an_orderly_end(capsys: pytest.CaptureFixture[str]) -> None:
     night = Night()
-    night.devices.camera.faults.queue.append(ZeroDivisionError("oops"))
+    night.observatory.camera.faults.queue.append(ZeroDivisionError("oops"))
     assert await night.run() == "failed"
     assert night.ended.reason == "an error in this program: ZeroDivisionError('oops')"
     assert night.closing == PARKED + WARMED
@@ -242,14 +219,14 @@ async def test_a_light_shot_while_the_mount_pointed_elsewhere_does_not_count() -
     night = Night()
 
     def move_it(event: events.AcquireEvent) -> None:
-        if isinstance(event, events.ExposureProgress) and len(night.devices.mount.slews) == 1:
-            night.devices.mount.off_deg = 30.0
+        if isinstance(event, events.ExposureProgress) and len(night.observatory.mount.slews) == 1:
+            night.observatory.mount.off_deg = 30.0
 
     night.on_event = move_it
     assert await night.run() == "done"
     [failed] = night.of(events.ExposureFailed)
     assert failed.reason.startswith("fake mount points 30.0° off NGC 869: something else has moved it")
-    assert len(night.devices.mount.slews) == 2, "it is pointed again"
+    assert len(night.observatory.mount.slews) == 2, "it is pointed again"
     assert len(night.store.frames) == 2
 
 
@@ -258,12 +235,12 @@ async def test_a_mount_that_somebody_parked_is_not_unparked() -> None:
 
     def park(event: events.AcquireEvent) -> None:
         if isinstance(event, events.FrameStored):
-            night.devices.mount.parked = True
+            night.observatory.mount.parked = True
 
     night.on_event = park
     assert await night.run() == "failed"
     assert night.ended.reason == "fake mount was parked by somebody else; start again to go on"
-    assert len(night.devices.mount.slews) == 1
+    assert len(night.observatory.mount.slews) == 1
 
 
 # -- altitude and dawn --------------------------------------------------------------------------------
@@ -347,7 +324,7 @@ async def test_lights_end_by_altitude_and_at_dawn_and_the_rest_is_shot(end: End,
         end=end,
     )
     night = Night(plan)
-    night.devices.mount.site = MUNICH
+    night.observatory.mount.site = MUNICH
     assert await night.run() == "done"
     [over] = night.of(events.LightsOver)
     assert re.match(reason, over.reason)

@@ -18,6 +18,7 @@ from acquire.runner import Runner, RunState
 from library.errors import DiskFullError, NotAFitsFileError
 from library.frames import FrameKind
 from tests.acquire.clocks import FakeClock
+from tests.acquire.faked_night import FakedNight
 from tests.acquire.fakes import FakeObservatory, FakeStore, Fault
 
 PLAN = Plan(
@@ -35,26 +36,9 @@ LOST = DeviceLostError("the server closed the connection")
 FULL = DiskFullError("the disk is full")
 
 
-class Night:
-    """A runner with everything around it, and what it said."""
-
+class Night(FakedNight):
     def __init__(self, plan: Plan = PLAN, done: frozenset[str] = frozenset(), store_s: float = 0.1) -> None:
-        self.clock = FakeClock()
-        self.observatory = FakeObservatory(self.clock)
-        self.store = FakeStore(self.clock, store_s)
-        self.said: list[events.AcquireEvent] = []
-        self.on_event: Callable[[events.AcquireEvent], None] = lambda event: None
-        self.runner = Runner(plan, self.observatory.devices, self.store, self._emit, self.clock, done)
-
-    def _emit(self, event: events.AcquireEvent) -> None:
-        self.said.append(event)
-        self.on_event(event)
-
-    async def run(self) -> str:
-        return await self.clock.run(self.runner.run())
-
-    def of(self, *kinds: type) -> list[Any]:
-        return [event for event in self.said if isinstance(event, kinds)]
+        super().__init__(plan, done, store_s)
 
     @property
     def stored(self) -> list[str]:
