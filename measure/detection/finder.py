@@ -284,9 +284,9 @@ def _first_of_cells(cell: NDArray[np.intp], value: NDArray[np.float32]) -> NDArr
 def _local_level(small: SmallPicture, at: _Candidates, ring_px: float) -> FloatArray:
     """What the sky right around differs from the background that was taken off (N), where it clearly does."""
     n = len(at.xs)
-    level, scatter = np.empty(n, np.float32), np.empty(n, np.float32)
+    level = np.empty(n, np.float32)
     ring = _ring(max(_LEAST_RING_PX, round(ring_px / small.binning)))
-    in_parallel(surroundings, n, small.flat, at.xs, at.ys, ring, level, scatter)
+    in_parallel(surroundings, n, small.flat, at.xs, at.ys, ring, level)
     clear = np.abs(level) > _LEVEL_SIGMA * _LEVEL_NOISE * small.noise_adu
     return np.where(clear, level, 0.0).astype(np.float64)
 

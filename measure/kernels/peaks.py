@@ -89,11 +89,8 @@ def prominences(first, last, flat, xs, ys, heights, rings, enough, prominence): 
 
 
 @kernel(fast=True)
-def surroundings(first, last, flat, xs, ys, ring, level, scatter):  # type: ignore[no-untyped-def]
-    """Measure the sky around some of N places: the median of the pixels of a ``ring`` (K, 2), smoothed.
-
-    Fills ``level`` (N) with it, and ``scatter`` (N) with their median deviation as a standard deviation.
-    """
+def surroundings(first, last, flat, xs, ys, ring, level):  # type: ignore[no-untyped-def]
+    """Fill ``level`` (N) with the sky around some of N places: the median of a ``ring`` (K, 2), smoothed."""
     values = np.empty(len(ring), np.float32)
     for n in range(first, last):
         known = 0
@@ -107,17 +104,6 @@ def surroundings(first, last, flat, xs, ys, ring, level, scatter):  # type: igno
                 values[at] = value
                 known += 1
         if known == 0:
-            level[n], scatter[n] = np.float32(0), np.float32(np.inf)
+            level[n] = np.float32(0)
             continue
-        middle = np.float32(0.5) * (values[(known - 1) // 2] + values[known // 2])
-        # Half of a sorted list's values lie within the narrowest window of half its length about the middle.
-        low, high = known // 2, known // 2
-        while high - low + 1 < (known + 1) // 2:
-            down = middle - values[low - 1] if low > 0 else np.float32(np.inf)
-            up = values[high + 1] - middle if high < known - 1 else np.float32(np.inf)
-            if down < up:
-                low -= 1
-            else:
-                high += 1
-        level[n] = middle
-        scatter[n] = np.float32(1.4826) * max(middle - values[low], values[high] - middle)
+        level[n] = np.float32(0.5) * (values[(known - 1) // 2] + values[known // 2])
